@@ -1,0 +1,202 @@
+"""The bundle: a folder that holds a network and all that is needed to serve it, to judge it and to train on from it.
+
+    manifest.json   written last; its presence says that the bundle is whole
+    wnet.onnx       images uint8 (N, 128, 128, 3) -> logits (N, 5) float32, features (N, 1024) float32
+    MODEL_CARD.md   for people
+
+A bundle is never edited: a new one is made. Its id is NAME@ and the first 12 digits of a SHA-256 over what decides
+its answers (network, geometry, cell order, calibration), so every host gives it the same id.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from smear.cells import CELL_TYPES
+from smear.decision import Calibration
+from smear.geometry import PROFILES
+
+FORMAT: Final = 1
+MANIFEST: Final = "manifest.json"
+NETWORK: Final = "wnet.onnx"
+MODEL_CARD: Final = "MODEL_CARD.md"
+_MAX_MANIFEST_BYTES: Final = 2**20
+
+
+class BadBundle(Exception):
+    """A bundle that must not be served; its text is the reason, in one plain sentence."""
+
+
+def _plain_file_name(name: str) -> str:
+    if not name or name != os.path.basename(name) or name in {".", "..", MANIFEST} or "\0" in name or "\\" in name:
+        raise ValueError(f"{name!r} is not the plain name of a file in the bundle")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_plain_file_name)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class DataSet(BaseModel):
+    """What a network was trained on: the set's name, the SHA-256 of its (content, type) pairs, and how many."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    sha256: Sha256
+    images: int = Field(ge=0)
+
+
+class Limits(BaseModel):
+    """What a compiled form of the network must keep to, beside the float32 reference, before it may serve."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    type_agreement: float = Field(default=0.997, ge=0, le=1)
+    class_average_loss: float = Field(default=0.002, ge=0, le=1)
+
+
+class Manifest(BaseModel):
+    """manifest.json, format 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format: int
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+    created: datetime
+    cell_types: tuple[str, ...]
+    geometry: str
+    files: dict[FileName, Sha256]
+    parent: str | None
+    data: DataSet
+    command: str
+    scores: dict[str, Any]
+    calibration: Calibration
+    limits: Limits
+    training_mix: dict[str, float]
+
+    @property
+    def bundle_id(self) -> str:
+        """NAME@ and 12 hexadecimal digits over everything that decides this bundle's answers."""
+        deciding = {
+            "network": self.files.get(NETWORK),
+            "geometry": self.geometry,
+            "cell_types": self.cell_types,
+            "calibration": self.calibration.model_dump(),
+        }
+        digest = hashlib.sha256(json.dumps(deciding, sort_keys=True, separators=(",", ":")).encode())
+        return f"{self.name}@{digest.hexdigest()[:12]}"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle on disk."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def bundle_id(self) -> str:
+        """The id that results carry."""
+        return self.manifest.bundle_id
+
+    @property
+    def network(self) -> Path:
+        """Path of the ONNX file."""
+        return self.folder / NETWORK
+
+
+def load(folder: Path) -> Bundle:
+    """Read and verify a bundle; raises BadBundle with one plain sentence for anything this version does not know."""
+    manifest = _read_manifest(folder)
+    if manifest.cell_types != CELL_TYPES:
+        raise BadBundle(f"{folder}: its cell order is {', '.join(manifest.cell_types)}, not {', '.join(CELL_TYPES)}")
+    if manifest.geometry not in PROFILES:
+        raise BadBundle(f"{folder}: geometry profile {manifest.geometry!r} is unknown to this version")
+    if NETWORK not in manifest.files:
+        raise BadBundle(f"{folder}: its manifest names no {NETWORK}")
+    for name, sha256 in manifest.files.items():
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            raise BadBundle(f"{folder}: {name} is missing or not a plain file")
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise BadBundle(f"{folder}: {name} is not what its manifest says (SHA-256 differs): copy it again")
+    return Bundle(folder, manifest)
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    try:
+        if path.stat().st_size > _MAX_MANIFEST_BYTES:
+            raise BadBundle(f"{path} is too large to be a manifest")
+        raw = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise BadBundle(f"no bundle at {folder}: there is no {MANIFEST}") from None
+    except (OSError, ValueError) as error:
+        raise BadBundle(f"{path} cannot be read: {error}") from None
+    version = raw.get("format") if isinstance(raw, dict) else None
+    if version != FORMAT:
+        raise BadBundle(f"{folder}: bundle format {version!r} is unknown to this version, which reads {FORMAT}")
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadBundle(f"{path} is not a valid manifest: {where}: {first['msg']}") from None
+
+
+def write(
+    parent_folder: Path,
+    name: str,
+    network: bytes,
+    model_card: str,
+    *,
+    geometry: str,
+    data: DataSet,
+    command: str,
+    scores: dict[str, Any],
+    calibration: Calibration,
+    training_mix: dict[str, float],
+    parent: str | None = None,
+    limits: Limits | None = None,
+    created: datetime | None = None,
+) -> Bundle:
+    """Write `parent_folder/name` under a temporary name, manifest last, rename it and verify it.
+
+    Raises FileExistsError where a bundle of that name is already there: bundles are never edited.
+    """
+    final = parent_folder / name
+    if final.exists():
+        raise FileExistsError(f"{final} is there already; a bundle is never edited, choose another name")
+    parts = {NETWORK: network, MODEL_CARD: model_card.encode()}
+    manifest = Manifest(
+        format=FORMAT,
+        name=name,
+        created=created or datetime.now(UTC).replace(microsecond=0),
+        cell_types=CELL_TYPES,
+        geometry=geometry,
+        files={part: hashlib.sha256(content).hexdigest() for part, content in parts.items()},
+        parent=parent,
+        data=data,
+        command=command,
+        scores=scores,
+        calibration=calibration,
+        limits=limits or Limits(),
+        training_mix=training_mix,
+    )
+    temporary = parent_folder / f".{name}.{secrets.token_hex(4)}"
+    temporary.mkdir(parents=True)
+    try:
+        for part, content in parts.items():
+            (temporary / part).write_bytes(content)
+        (temporary / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        temporary.rename(final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return load(final)

@@ -1,0 +1,146 @@
+"""From the bytes of a picture file to RGB, or a named refusal in plain words.
+
+Nothing is guessed: a picture that is cut short, that carries no colour, or that is none at all is refused
+with a reason a technologist can act on, because a network would classify the rubbish without a word.
+"""
+
+import io
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+from PIL import Image
+
+RGB = npt.NDArray[np.uint8]  # (height, width, 3), red first
+CheckSize = Callable[[int, int], None]  # (width_px, height_px): returns, or raises MisfitPicture
+
+#: Larger files are not opened. A DI-60 JPEG has about 25 KB, its BMP 390 KB.
+MAX_BYTES: Final = 16 * 2**20
+#: Larger pictures are not decoded: a bomb of a few KB can unfold to gigabytes.
+MAX_PIXELS: Final = 16_000_000
+
+_JPEG, _PNG, _BMP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM"
+_PNG_END: Final = b"IEND\xaeB`\x82"
+_JPEG_END: Final = b"\xff\xd9"
+_PNG_DEPTH_AT, _PNG_HEADER_BYTES = 24, 33
+_PADDING: Final = b"\0\r\n\x1a "  # what writers that allocate ahead, or transfers, leave behind the end marker
+_WITH_COLOUR: Final = frozenset({"RGB", "P"})
+
+
+class UnreadablePicture(Exception):
+    """A picture that cannot be turned into colour values; its text is the reason. Trying again does not help."""
+
+
+class MisfitPicture(Exception):
+    """A picture whose size does not fit its geometry profile; its text names the size."""
+
+
+def ends(data: bytes) -> bool:
+    """Whether a picture file is there to its end, told without decoding it.
+
+    A file being copied, or allocated ahead and not yet filled, lacks the JPEG end marker, the PNG end chunk or
+    the number of bytes that its BMP header announces. What is no picture at all has no end to wait for: True.
+    """
+    if data.startswith(_JPEG):
+        return data.rstrip(_PADDING).endswith(_JPEG_END)
+    if data.startswith(_PNG):
+        return data.rstrip(_PADDING).endswith(_PNG_END.rstrip(_PADDING))
+    if data.startswith(_BMP):
+        return len(data) >= 6 and len(data) >= struct.unpack_from("<I", data, 2)[0] and not _zero_tail(data)
+    return len(data) > 0
+
+
+def _zero_tail(bmp: bytes) -> bool:
+    # A BMP has no end marker: a last quarter of nothing but zeros is a file allocated ahead, not a stained smear.
+    tail = bmp[-(len(bmp) // 4) :]
+    return not any(tail)
+
+
+def decode(data: bytes, fits: CheckSize | None = None) -> RGB:
+    """Decode JPEG, PNG or BMP bytes to (height, width, 3) uint8 RGB.
+
+    `fits(width_px, height_px)` is asked once the header is known, before any pixel is decoded, and may raise
+    MisfitPicture. Raises UnreadablePicture with the reason. JPEG goes through libjpeg-turbo with its accurate
+    DCT, so that every host gets the same values; the rest through Pillow.
+    """
+    if not data:
+        raise UnreadablePicture("empty file")
+    if len(data) > MAX_BYTES:
+        raise UnreadablePicture(f"file of {len(data) / 2**20:.0f} MB, at most {MAX_BYTES // 2**20} MB are read")
+    if data.startswith(_JPEG):
+        return _decode_jpeg(data, fits)
+    if data.startswith(_PNG):
+        return _decode_other(data, "PNG", fits)
+    if data.startswith(_BMP):
+        return _decode_other(data, "BMP", fits)
+    if not any(data[:64]):
+        raise UnreadablePicture("file of zeros: allocated but never written")
+    raise UnreadablePicture("not a JPEG, PNG or BMP picture")
+
+
+def _check_size(width_px: int, height_px: int, fits: CheckSize | None) -> None:
+    if width_px * height_px > MAX_PIXELS:
+        raise UnreadablePicture(f"{width_px}x{height_px} pixels, at most {MAX_PIXELS // 10**6} million are decoded")
+    if fits is not None:
+        fits(width_px, height_px)
+
+
+def _decode_jpeg(data: bytes, fits: CheckSize | None) -> RGB:
+    try:
+        height_px, width_px, colour_space, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError as error:
+        raise UnreadablePicture(f"damaged JPEG header: {error}") from None
+    if colour_space in {"CMYK", "YCCK"}:
+        raise UnreadablePicture("CMYK JPEG: no camera colours")
+    if colour_space.upper().startswith("GRAY"):
+        raise UnreadablePicture("grey picture: the stain's colour is missing")
+    _check_size(width_px, height_px, fits)
+    if not ends(data):
+        raise UnreadablePicture("truncated JPEG: its end marker is missing")
+    try:
+        rgb: RGB = simplejpeg.decode_jpeg(data, "RGB")
+    except ValueError as error:
+        raise UnreadablePicture(f"damaged JPEG: {error}") from None
+    return rgb
+
+
+def _decode_other(data: bytes, kind: str, fits: CheckSize | None) -> RGB:
+    try:
+        # The header is asked first: Pillow itself only warns of a picture that unfolds to gigabytes.
+        _check_size(*_declared_size(data, kind), fits)
+        with Image.open(io.BytesIO(data), formats=[kind]) as picture:
+            if not ends(data):
+                raise UnreadablePicture(f"truncated {kind}: its end is missing")
+            if kind == "PNG" and len(data) >= _PNG_HEADER_BYTES and data[_PNG_DEPTH_AT] > 8:
+                raise UnreadablePicture("16 bits a channel: 8 are expected")
+            return np.asarray(_in_colour(picture))
+    except struct.error:
+        raise UnreadablePicture(f"damaged {kind}: its header is cut short") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UnreadablePicture(f"damaged {kind}: {error}") from None
+
+
+def _declared_size(data: bytes, kind: str) -> tuple[int, int]:
+    """Width and height in pixels as the header of a PNG or BMP announces them; struct.error where it is cut short."""
+    if kind == "PNG":
+        width_px, height_px = struct.unpack_from(">II", data, 16)
+        return width_px, height_px
+    (header_bytes,) = struct.unpack_from("<I", data, 14)
+    # The OS/2 header counts in 16 bits; a negative height is a BMP stored from the top down.
+    width_px, height_px = struct.unpack_from("<HH" if header_bytes == 12 else "<ii", data, 18)
+    return abs(width_px), abs(height_px)
+
+
+def _in_colour(picture: Any) -> Any:
+    """Pillow's picture in RGB; grey is refused, an opaque alpha channel dropped, a see-through one refused."""
+    if picture.mode in {"RGBA", "PA"} or (picture.mode == "P" and "transparency" in picture.info):
+        picture = picture.convert("RGBA")
+        if picture.getchannel("A").getextrema()[0] < 255:
+            raise UnreadablePicture("see-through picture: part of the cell is missing")
+        return picture.convert("RGB")
+    if picture.mode not in _WITH_COLOUR:
+        raise UnreadablePicture(f"picture of mode {picture.mode}: the stain's colour is missing")
+    return picture.convert("RGB")
