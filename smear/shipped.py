@@ -1,0 +1,22 @@
+"""Where the folders that are shipped with the project lie: `samples`, `holdout`, `models`."""
+
+from pathlib import Path
+from typing import Final, Literal
+
+import smear
+
+
+ShippedFolder = Literal["samples", "holdout", "models"]
+
+_PACKAGE: Final = Path(smear.__file__).parent
+
+
+def folder(name: ShippedFolder) -> Path:
+    """The shipped folder of that name: inside the installed package, else in the root of the checkout.
+
+    Raises FileNotFoundError where it is in neither.
+    """
+    for candidate in (_PACKAGE / "_shipped" / name, _PACKAGE.parent / name):
+        if candidate.is_dir():
+            return candidate
+    raise FileNotFoundError(f"the folder {name}/ that is shipped with W-Net Worker is not installed here")
