@@ -1,0 +1,90 @@
+"""Reading a source folder that anybody may write to: read only, no symlink followed, nothing opened but plain files."""
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from smear.pictures import MAX_BYTES, UnreadablePicture
+
+
+_NO_FOLLOW: Final = os.O_NOFOLLOW | os.O_CLOEXEC
+#: A FIFO or a device must not hang whoever opens it.
+_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | _NO_FOLLOW
+
+
+class FileChanging(Exception):
+    """A file was written to while it was read: its slide has not settled after all."""
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What tells, without reading, that a file is still the same: size in bytes, times in nanoseconds, inode."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, result: os.stat_result) -> "Stat":
+        """From os.stat."""
+        return cls(result.st_size, result.st_mtime_ns, result.st_ctime_ns, result.st_ino)
+
+
+@contextmanager
+def open_folder(root: Path, relative: str) -> Iterator[int]:
+    """A directory descriptor of `root/relative`, opened one component at a time, none of them a symlink.
+
+    Raises OSError (FileNotFoundError where it is gone, NotADirectoryError or ELOOP where it is something else).
+    """
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in Path(relative).parts:
+            if part == "..":
+                raise NotADirectoryError(f"{relative!r} leaves its source")
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | _NO_FOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def read_picture(folder: int, name: str) -> tuple[bytes, Stat]:
+    """The bytes of a plain file in an open folder, with the stat that holds for them.
+
+    Raises UnreadablePicture (a symlink, FIFO, device, folder, too large), FileChanging, or OSError.
+    """
+    try:
+        descriptor = os.open(name, _READ, dir_fd=folder)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UnreadablePicture("a link, not a file: links are not followed") from None
+        if error.errno in {errno.ENXIO, errno.EACCES, errno.EPERM}:  # ENXIO: a socket
+            raise UnreadablePicture(f"cannot be opened: {error.strerror}") from None
+        raise
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise UnreadablePicture("not a plain file")
+        if before.st_size > MAX_BYTES:
+            raise UnreadablePicture(
+                f"file of {before.st_size / 2**20:.0f} MB, at most {MAX_BYTES // 2**20} MB are read"
+            )
+        data = file.read(MAX_BYTES + 1)
+        while len(data) < before.st_size and (more := file.read(MAX_BYTES + 1 - len(data))):
+            data += more
+        if Stat.of(os.fstat(descriptor)) != Stat.of(before) or len(data) != before.st_size:
+            raise FileChanging(name)
+        return data, Stat.of(before)
+
+
+def sha256(data: bytes) -> str:
+    """The content hash that identifies a cell: 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()

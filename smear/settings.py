@@ -1,0 +1,188 @@
+"""Every setting of the project: WNET_ variables or a `.env` file, validated once at start, passed down from there."""
+
+import hashlib
+import os
+import re
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from smear.geometry import PROFILES
+from smear.layout import LAYOUTS
+
+
+#: sun_path of a Unix socket holds 108 bytes with its closing zero.
+MAX_SOCKET_PATH_BYTES: Final = 107
+
+
+class BadSettings(Exception):
+    """Settings that cannot be used; its text names the variable and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A named root folder into which an analyser exports slides."""
+
+    name: str
+    root: Path
+    layout: str
+    geometry: str
+
+
+class Settings(BaseSettings):
+    """All settings, frozen. Units stand in the names."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WNET_", env_file=".env", env_file_encoding="utf-8", frozen=True, extra="ignore"
+    )
+
+    var: Path = Path("var")
+    drop: str = ""
+    layout: str = "slides"
+    geometry: str = "di60"
+    observer: Literal["auto", "native", "polling", "none"] = "auto"
+    file_settle_seconds: float = Field(default=2.0, ge=0)
+    settle_seconds: float = Field(default=10.0, ge=0)
+    scan_seconds: float = Field(default=60.0, gt=0)
+    broker_url: str = ""
+    database_url: str = ""
+    models: Path | None = None
+    engine: Literal["auto", "tensorrt", "openvino", "onnx"] = "auto"
+    engine_threads: int = Field(default=0, ge=0, description="0: one a core")
+
+    #: A claim on a slide that has shown no heartbeat for this long is taken back (docs/decisions.md).
+    lease_seconds: float = Field(default=15.0, gt=0)
+    #: A worker that gets no further with one slide for this long ends itself; the supervisor starts another.
+    stall_seconds: float = Field(default=120.0, gt=0)
+    #: How often a slide may kill its worker before it is given up; kills from outside count too, so not too few.
+    max_attempts: int = Field(default=10, ge=1)
+    #: Messages waiting in the broker at any time; the database holds the rest of the backlog.
+    queue_window: int = Field(default=256, ge=1)
+
+    #: Below this many classified cells the percentages are withheld, below the next they are marked "low count"
+    #: (CLSI H20-A2 counts 100 cells routinely).
+    min_cells: int = Field(default=50, ge=1)
+    low_count_cells: int = Field(default=100, ge=1)
+    #: Slides whose name matches are body fluid or quality control, not blood: listed, never given a differential.
+    not_blood: str = r"^(BFS|QC)"
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["logfmt", "json"] = "logfmt"
+
+    @field_validator("var", "models")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value if value is None else Path(os.path.abspath(value.expanduser()))
+
+    @field_validator("layout")
+    @classmethod
+    def _known_layout(cls, value: str) -> str:
+        if value not in LAYOUTS:
+            raise ValueError(f"no layout {value!r}; there are: {', '.join(LAYOUTS)}")
+        return value
+
+    @field_validator("geometry")
+    @classmethod
+    def _known_geometry(cls, value: str) -> str:
+        if value not in PROFILES:
+            raise ValueError(f"no geometry profile {value!r}; there are: {', '.join(PROFILES)}")
+        return value
+
+    @field_validator("not_blood")
+    @classmethod
+    def _regular_expression(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _drop_names_sources(self) -> "Settings":
+        _parse_sources(self)
+        return self
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The named roots that WNET_DROP lists."""
+        return _parse_sources(self)
+
+    @property
+    def models_folder(self) -> Path:
+        """Where bundles live, shared between hosts."""
+        return self.models or self.var / "models"
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL: WNET_DATABASE_URL, else SQLite under WNET_VAR."""
+        return self.database_url or f"sqlite:///{self.var / 'wnet.sqlite'}"
+
+    @property
+    def embedded_broker(self) -> bool:
+        """Whether this machine runs its own broker."""
+        return not self.broker_url
+
+    @property
+    def socket_folder(self) -> Path:
+        """A short folder for Unix sockets: in WNET_VAR where its path leaves room, else in the temporary folder."""
+        inside = self.var / "run"
+        if len(os.fsencode(inside / "supervisor.sock")) + 12 <= MAX_SOCKET_PATH_BYTES:
+            return inside
+        digest = hashlib.sha256(os.fsencode(self.var)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"wnet-{os.getuid()}-{digest}"
+
+    @property
+    def broker_socket(self) -> Path:
+        """Where the embedded broker listens."""
+        return self.socket_folder / "broker.sock"
+
+    @property
+    def broker(self) -> str:
+        """The URL that Celery connects to."""
+        return self.broker_url or f"redis+socket://{self.broker_socket}"
+
+
+def load_settings(**given: Any) -> Settings:
+    """Read and validate the settings; raises BadSettings with one sentence a wrong variable."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        sentences = [
+            f"WNET_{'_'.join(str(part) for part in e['loc']).upper() or 'DROP'}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        ]
+        raise BadSettings("; ".join(sentences)) from None
+
+
+def private_folder(folder: Path) -> Path:
+    """Make a folder that only we may enter; raises BadSettings where somebody else's stands in its place."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise BadSettings(f"{folder} is not a folder of ours; remove it, or set WNET_VAR to a shorter path")
+    folder.chmod(0o700)
+    return folder
+
+
+def _parse_sources(settings: Settings) -> tuple[Source, ...]:
+    """WNET_DROP: `path`, or `name=path,name=path`; the default is WNET_VAR/drop."""
+    text = settings.drop.strip() or str(settings.var / "drop")
+    # One path may itself contain "=" or ","; only names before every "=" make it a list.
+    parts = text.split(",")
+    named = all(re.match(r"\s*[A-Za-z0-9_-]+=", part) for part in parts)
+    pairs = [part.strip().split("=", 1) for part in parts] if named else [["default", text]]
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        raise ValueError(f"a source is named twice: {text}")
+    roots = [Path(os.path.abspath(Path(path).expanduser())) for _, path in pairs]
+    for root in roots:
+        if any(other != root and other.is_relative_to(root) for other in roots) or roots.count(root) > 1:
+            raise ValueError(f"the sources overlap at {root}")
+    return tuple(
+        Source(name, root, settings.layout, settings.geometry) for name, root in zip(names, roots, strict=True)
+    )

@@ -1,0 +1,152 @@
+"""The database: opened once by an entry point and passed down. SQLite in WAL by default, any SQLAlchemy URL else."""
+
+import fcntl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlmodel import Session
+
+
+#: A writer waits this long for another before it gives up; SQLite only.
+BUSY_TIMEOUT_MS: Final = 30_000
+#: Any number that other programs on the same PostgreSQL server are unlikely to lock.
+_MIGRATION_LOCK: Final = 0x574E4554
+
+
+class StoreUnavailable(Exception):
+    """The database does not answer, or not now; trying again later helps."""
+
+
+class WrongSchema(Exception):
+    """The database's schema is not the one this version needs."""
+
+
+class Store:
+    """Sessions on one database. `read` takes no write lock; `write` holds it from the start, so nothing can deadlock."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+            if parsed.get_backend_name() == "sqlite" and parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            self.engine: Engine = create_engine(parsed, pool_pre_ping=True)
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            raise StoreUnavailable(f"WNET_DATABASE_URL cannot be used: {error}") from None
+        if self.engine.dialect.name == "sqlite":
+            _set_up_sqlite(self.engine)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reading; raises StoreUnavailable."""
+        with self._session(write=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction: committed at the end, rolled back on any exception; raises StoreUnavailable."""
+        with self._session(write=True) as session:
+            yield session
+            session.commit()
+
+    @contextmanager
+    def _session(self, *, write: bool) -> Iterator[Session]:
+        try:
+            with (
+                self.engine.connect().execution_options(wnet_write=write) as connection,
+                Session(bind=connection, expire_on_commit=False) as session,
+            ):
+                yield session
+        except DBAPIError as error:
+            if error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError"}:
+                raise StoreUnavailable(str(error.orig)) from error
+            raise
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+
+def _set_up_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver starts no transaction of its own: _begin below does
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",  # a signed slide survives a power cut
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        # A reader that turned writer half-way would find the lock taken and could not wait for it.
+        write = connection.get_execution_options().get("wnet_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _alembic(store: Store) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["store"] = store
+    return config
+
+
+def schema_problem(store: Store) -> str | None:
+    """None where the schema is at head; else what is wrong with it, in words. Raises StoreUnavailable."""
+    head = ScriptDirectory.from_config(_alembic(store)).get_current_head()
+    with store.read() as session:
+        found = MigrationContext.configure(session.connection()).get_current_revision()
+    if found == head:
+        return None
+    if found is None:
+        return "the database is empty: run `worker migrate` (or `make run`)"
+    return f"the database's schema is {found}, this version needs {head}: run `worker migrate` with the newest version"
+
+
+def migrate(store: Store, lock_file: Path) -> None:
+    """Bring the schema to head, one process at a time; raises StoreUnavailable."""
+    with _migration_lock(store, lock_file):
+        try:
+            command.upgrade(_alembic(store), "head")
+        except DBAPIError as error:
+            raise StoreUnavailable(str(error.orig)) from error
+
+
+@contextmanager
+def _migration_lock(store: Store, lock_file: Path) -> Iterator[None]:
+    if store.engine.dialect.name == "postgresql":
+        with store.engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+                connection.commit()
+        return
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    with lock_file.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def wait_for_schema(store: Store, stop: threading.Event, poll_seconds: float = 0.5) -> Iterator[str]:
+    """Yield what is being waited for, each time it is looked at, until the schema is at head or `stop` is set."""
+    while not stop.is_set():
+        try:
+            problem = schema_problem(store)
+        except StoreUnavailable as error:
+            problem = str(error)
+        if problem is None:
+            return
+        yield problem
+        stop.wait(poll_seconds)

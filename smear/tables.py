@@ -1,0 +1,202 @@
+"""The tables. Identity is content, so that doing a thing twice changes nothing.
+
+    source -< slide -< revision -< picture >- cell -< prediction
+                           `-< differential >- bundle
+
+Paths are relative to their source, since hosts mount shares at different places. Times are UTC.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Index, MetaData, String, TypeDecorator, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlmodel import Field, SQLModel
+
+
+RevisionState = Literal["arriving", "queued", "classified", "reviewed", "signed", "failed", "listed"]
+
+SQLModel.metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time in UTC: SQLite forgets the zone, so it is put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a time without a zone."""
+        del dialect
+        assert value is None or value.tzinfo is not None, "a time without a zone"
+        return value if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Say that it is UTC."""
+        del dialect
+        return value if value is None else value.replace(tzinfo=value.tzinfo or UTC)
+
+
+def utc_now() -> datetime:
+    """Now, in UTC; for records only: no decision is taken by the wall clock."""
+    return datetime.now(UTC)
+
+
+def _time(*, nullable: bool) -> Any:
+    return Field(default=None if nullable else ..., sa_column=Column(UtcTime(), nullable=nullable))
+
+
+class SourceRow(SQLModel, table=True):
+    """A named root folder."""
+
+    __tablename__ = "sources"
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True, max_length=64)
+    layout: str
+    geometry: str
+
+
+class SlideRow(SQLModel, table=True):
+    """One smear: a slide is (source, slide_id)."""
+
+    __tablename__ = "slides"
+    __table_args__ = (UniqueConstraint("source_id", "slide_id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    source_id: int = Field(foreign_key="sources.id", index=True)
+    slide_id: str = Field(max_length=255)
+    folder: str
+    first_seen_at: datetime = _time(nullable=False)
+
+
+class RevisionRow(SQLModel, table=True):
+    """One state of a slide's pictures. A late or rewritten file makes the next; earlier ones stay as they were.
+
+    `claimed_by` and `beat` are the lease: who works on it, and a counter that only grows while somebody does.
+    `token` fences off whoever lost the lease: it grows with every claim and every release, and a result is
+    written only under the token it was claimed with. `published_at` is the outbox: null means that the broker has
+    not accepted a message for this revision yet.
+    """
+
+    __tablename__ = "revisions"
+    __table_args__ = (UniqueConstraint("slide", "number"), Index("ix_revisions_state_published", "state", "published_at"))
+    id: int | None = Field(default=None, primary_key=True)
+    slide: int = Field(foreign_key="slides.id", index=True)
+    number: int
+    state: str = Field(default="arriving", max_length=16)
+    reason: str | None = None
+    sidecar: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    signature: str | None = None
+    attempts: int = 0
+    token: int = 0
+    claimed_by: str | None = Field(default=None, max_length=128)
+    beat: int = 0
+    arrived_at: datetime = _time(nullable=False)
+    settled_at: datetime | None = _time(nullable=True)
+    published_at: datetime | None = _time(nullable=True)
+    finished_at: datetime | None = _time(nullable=True)
+
+
+class CellRow(SQLModel, table=True):
+    """A cell is (slide, SHA-256 of its picture file)."""
+
+    __tablename__ = "cells"
+    __table_args__ = (UniqueConstraint("slide", "sha256"),)
+    id: int | None = Field(default=None, primary_key=True)
+    slide: int = Field(foreign_key="slides.id")
+    sha256: str = Field(max_length=64)
+
+
+class PictureRow(SQLModel, table=True):
+    """A file of a revision: which cell it holds, the stat it had when it was read, the analyser's own class.
+
+    `cell` is null and `problem` is set where the file gave no bytes to tell a cell by.
+    """
+
+    __tablename__ = "pictures"
+    __table_args__ = (UniqueConstraint("revision", "path"),)
+    id: int | None = Field(default=None, primary_key=True)
+    revision: int = Field(foreign_key="revisions.id")
+    path: str
+    cell: int | None = Field(default=None, foreign_key="cells.id", index=True)
+    problem: str | None = None
+    analyser_class: str | None = None
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    mtime_ns: int = Field(sa_column=Column(BigInteger, nullable=False))
+    ctime_ns: int = Field(sa_column=Column(BigInteger, nullable=False))
+    inode: int = Field(sa_column=Column(String(20), nullable=False))
+
+
+class BundleRow(SQLModel, table=True):
+    """A bundle that has produced results or may do so. `folder` is its name below WNET_MODELS."""
+
+    __tablename__ = "bundles"
+    id: int | None = Field(default=None, primary_key=True)
+    bundle_id: str = Field(unique=True, max_length=80)
+    folder: str
+    registered_at: datetime = _time(nullable=False)
+
+
+class ServingRow(SQLModel, table=True):
+    """The bundle that serves: one row, number 1."""
+
+    __tablename__ = "serving"
+    id: int = Field(default=1, primary_key=True)
+    bundle: int = Field(foreign_key="bundles.id")
+    since: datetime = _time(nullable=False)
+
+
+class PredictionRow(SQLModel, table=True):
+    """What a bundle said of a cell; the probabilities are null where the picture was not classified."""
+
+    __tablename__ = "predictions"
+    __table_args__ = (UniqueConstraint("cell", "bundle"),)
+    id: int | None = Field(default=None, primary_key=True)
+    cell: int = Field(foreign_key="cells.id")
+    bundle: int = Field(foreign_key="bundles.id", index=True)
+    state: str = Field(max_length=16)
+    cell_type: str | None = Field(default=None, max_length=16)
+    p_neutrophil: float | None = None
+    p_eosinophil: float | None = None
+    p_basophil: float | None = None
+    p_lymphocyte: float | None = None
+    p_monocyte: float | None = None
+    outside_score: float | None = None
+    problem: str | None = None
+
+
+class DifferentialRow(SQLModel, table=True):
+    """The result of a revision under a bundle, as it was reported then. One row for each (slide, revision, bundle)."""
+
+    __tablename__ = "differentials"
+    __table_args__ = (UniqueConstraint("revision", "bundle"),)
+    id: int | None = Field(default=None, primary_key=True)
+    revision: int = Field(foreign_key="revisions.id")
+    bundle: int = Field(foreign_key="bundles.id", index=True)
+    backend: str = Field(max_length=64)
+    total: int
+    classified: int
+    outside: int
+    misfit: int
+    unreadable: int
+    neutrophil: int
+    eosinophil: int
+    basophil: int
+    lymphocyte: int
+    monocyte: int
+    percent: dict[str, float] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
+    ci95: dict[str, list[float]] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
+    remark: str | None = Field(default=None, max_length=16)
+    problems: list[dict[str, str]] = Field(sa_column=Column(JSON, nullable=False))
+    created_at: datetime = _time(nullable=False)
+
+
+def key(value: int | None) -> int:
+    """The primary key of a row that has been flushed."""
+    return cast("int", value)

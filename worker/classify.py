@@ -1,0 +1,139 @@
+"""A slide's pictures to its differential: the work itself, without database or queue."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from smear.bundle import Bundle
+from smear.cells import CELL_TYPES, CellState, CellType
+from smear.decision import decide
+from smear.differential import Differential, differential
+from smear.report import slide_object
+from worker.engines.face import Engine
+from worker.reading import ReadPicture
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One content of a slide: what it is, with the five probabilities in CELL_TYPES order where it was classified."""
+
+    sha256: str | None
+    state: CellState
+    cell_type: CellType | None = None
+    probabilities: tuple[float, ...] | None = None
+    outside_score: float | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class SlideResult:
+    """What a bundle makes of a slide: each file with the cell it holds, and the differential over distinct cells."""
+
+    files: list[tuple[ReadPicture, Cell]]
+    cells: list[Cell]
+    differential: Differential
+    bundle_id: str
+    backend: str
+
+    @property
+    def cell_counts(self) -> dict[str, int]:
+        """Distinct cells by what became of them, and in all."""
+        counted = Counter(cell.state for cell in self.cells)
+        return {"total": len(self.cells), **{str(state): n for state, n in counted.items()}}
+
+    @property
+    def problems(self) -> list[dict[str, str]]:
+        """Every file that was not classified because something is wrong with it, with the reason."""
+        return [{"file": picture.path, "reason": cell.problem} for picture, cell in self.files if cell.problem]
+
+    @property
+    def failure(self) -> str | None:
+        """Why the slide as a whole came to nothing; None where at least one cell was looked at."""
+        if not self.cells:
+            return "no pictures in its folder"
+        if all(cell.state in {"misfit", "unreadable"} for cell in self.cells):
+            first = self.problems[0]
+            return f"none of its {len(self.files)} pictures could be used; {first['file']}: {first['reason']}"
+        return None
+
+    def to_object(self, *, source: str, slide_id: str, revision: int = 1) -> dict[str, Any]:
+        """The slide's JSON object."""
+        return slide_object(
+            source=source,
+            slide_id=slide_id,
+            revision=revision,
+            state="failed" if self.failure else "classified",
+            cells=self.cell_counts,
+            counts=self.differential.counts,
+            percent=self.differential.percent,
+            ci95=self.differential.ci95,
+            problems=self.problems,
+            bundle=self.bundle_id,
+            backend=self.backend,
+        )
+
+
+class BadAnswer(Exception):
+    """An engine answered with what is not a number: its answers are not to be used."""
+
+
+def classify(
+    chunks: Iterable[list[ReadPicture]],
+    bundle: Bundle,
+    engine: Engine,
+    *,
+    min_cells: int,
+    low_count_cells: int,
+) -> SlideResult:
+    """Classify each distinct content of a slide once; pixels are let go chunk by chunk. Raises BadAnswer."""
+    by_content: dict[str, Cell] = {}
+    files: list[tuple[ReadPicture, Cell]] = []
+    for chunk in chunks:
+        new = {p.sha256: p for p in chunk if p.pixels is not None and p.sha256 not in by_content}
+        by_content.update(_classify_chunk(list(new.values()), bundle, engine))
+        files += [(replace(picture, pixels=None), _cell_of(picture, by_content)) for picture in chunk]
+    distinct = {cell.sha256: cell for _, cell in files if cell.sha256 is not None}
+    # A file that gave no bytes cannot be told from another such file: each counts.
+    cells = [*distinct.values(), *(cell for _, cell in files if cell.sha256 is None)]
+    counts = Counter(cell.cell_type for cell in cells if cell.state == "classified")
+    return SlideResult(
+        files=files,
+        cells=cells,
+        differential=differential(
+            {t: counts[t] for t in CELL_TYPES}, min_cells=min_cells, low_count_cells=low_count_cells
+        ),
+        bundle_id=bundle.bundle_id,
+        backend=engine.name,
+    )
+
+
+def _classify_chunk(chunk: list[ReadPicture], bundle: Bundle, engine: Engine) -> dict[str, Cell]:
+    if not chunk:
+        return {}
+    images = np.stack([p.pixels for p in chunk if p.pixels is not None])
+    logits, _ = engine.infer(images)
+    if not np.isfinite(logits).all():
+        raise BadAnswer(f"{engine.name} answered with values that are not numbers")
+    decisions = decide(logits, bundle.manifest.calibration)
+    cells: dict[str, Cell] = {}
+    for i, picture in enumerate(chunk):
+        assert picture.sha256 is not None
+        outside = bool(decisions.outside[i])
+        cells[picture.sha256] = Cell(
+            picture.sha256,
+            "outside" if outside else "classified",
+            CELL_TYPES[int(decisions.types[i])],
+            tuple(round(float(p), 6) for p in decisions.probabilities[i]),
+            round(float(decisions.outside_score[i]), 6),
+        )
+    return cells
+
+
+def _cell_of(picture: ReadPicture, by_content: dict[str, Cell]) -> Cell:
+    if picture.trouble is not None:
+        return Cell(picture.sha256, picture.trouble, problem=picture.problem)
+    assert picture.sha256 is not None
+    return by_content[picture.sha256]

@@ -1,0 +1,133 @@
+"""A slide's folder, read: every picture hashed, checked and brought to the network's size, by several threads."""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import Final, Literal
+
+from smear.files import FileChanging, Stat, open_folder, read_picture, sha256
+from smear.geometry import Profile, prepare
+from smear.layout import FoundPicture, Listing
+from smear.pictures import RGB, MisfitPicture, UnreadablePicture
+
+
+#: Errors of a share or a disk that may be gone a moment later.
+_PASSING: Final = frozenset({errno.EIO, errno.ESTALE, errno.EBUSY, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR})
+
+
+#: Pictures in memory at a time, whatever the size of the slide: 49 KB each.
+CHUNK: Final = 256
+
+
+class SourceAway(Exception):
+    """The share, or one file on it, cannot be read just now; trying again later helps."""
+
+
+class SlideChanging(Exception):
+    """A file came, went or grew while the slide was read: it has not settled after all."""
+
+
+@dataclass(frozen=True)
+class ReadPicture:
+    """One file of a slide. `sha256` is None where it gave no bytes; `pixels` (128, 128, 3) where it can be classified.
+
+    `trouble` says what it is otherwise, and `problem` why, in words.
+    """
+
+    path: str
+    stat: Stat
+    analyser_class: str | None
+    sha256: str | None
+    pixels: RGB | None
+    trouble: Literal["misfit", "unreadable"] | None = None
+    problem: str | None = None
+
+
+def shown(path: str) -> str:
+    """A file name as it can be stored and shown: bytes that are no UTF-8 become escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+class SlideReader:
+    """Reads pictures with a few threads: decoding leaves the interpreter's lock, so cores are shared out."""
+
+    def __init__(self, threads: int = 0) -> None:
+        self._pool = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)), thread_name_prefix="read")
+
+    def read(
+        self,
+        root: Path,
+        folder: str,
+        listing: Listing,
+        geometry: Profile,
+        *,
+        forgiving: bool = True,
+        progress: Callable[[], object] = lambda: None,
+    ) -> Iterator[list[ReadPicture]]:
+        """Every picture of the listing, in its order, at most CHUNK at a time.
+
+        Raises SourceAway where a read error may pass; with `forgiving` such a file is recorded as unreadable
+        instead, so that one bad sector cannot hold a slide up for ever. Raises SlideChanging where a file was
+        written to meanwhile. `progress` is called after each picture.
+        """
+        for sub, group in groupby(listing.pictures, key=lambda p: str(PurePosixPath(p.path).parent)):
+            try:
+                with open_folder(root, str(PurePosixPath(folder) / sub)) as descriptor:
+                    for chunk in _chunks(list(group), CHUNK):
+                        yield self._read_chunk(descriptor, chunk, geometry, forgiving, progress)
+            except FileNotFoundError:
+                raise SourceAway("the slide's folder is not there") from None
+            except FileChanging as error:
+                raise SlideChanging(str(error)) from None
+            except OSError as error:
+                raise SourceAway(f"the slide's folder cannot be read: {error.strerror}") from error
+
+    def _read_chunk(
+        self,
+        descriptor: int,
+        chunk: list[FoundPicture],
+        geometry: Profile,
+        forgiving: bool,
+        progress: Callable[[], object],
+    ) -> list[ReadPicture]:
+        def one(found: FoundPicture) -> ReadPicture:
+            picture = _read_one(descriptor, found, geometry, forgiving)
+            progress()
+            return picture
+
+        return list(self._pool.map(one, chunk))
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _chunks(items: list[FoundPicture], size: int) -> Iterator[list[FoundPicture]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _read_one(folder: int, found: FoundPicture, geometry: Profile, forgiving: bool) -> ReadPicture:
+    name, path = PurePosixPath(found.path).name, shown(found.path)
+    try:
+        data, stat = read_picture(folder, name)
+    except UnreadablePicture as error:
+        return ReadPicture(path, found.stat, found.analyser_class, None, None, "unreadable", str(error))
+    except FileNotFoundError:
+        raise FileChanging(path) from None
+    except OSError as error:
+        if error.errno in _PASSING and not forgiving:
+            raise
+        reason = f"cannot be read: {error.strerror}"
+        return ReadPicture(path, found.stat, found.analyser_class, None, None, "unreadable", reason)
+    digest = sha256(data)
+    try:
+        pixels = prepare(data, geometry)
+    except UnreadablePicture as error:
+        return ReadPicture(path, stat, found.analyser_class, digest, None, "unreadable", str(error))
+    except MisfitPicture as error:
+        return ReadPicture(path, stat, found.analyser_class, digest, None, "misfit", str(error))
+    return ReadPicture(path, stat, found.analyser_class, digest, pixels)
