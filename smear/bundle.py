@@ -43,6 +43,7 @@ def _plain_file_name(name: str) -> str:
 
 FileName = Annotated[str, AfterValidator(_plain_file_name)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 
 
 class DataSet(BaseModel):
@@ -67,7 +68,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     format: int
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+    name: BundleName
     created: datetime
     cell_types: tuple[str, ...]
     geometry: str
@@ -75,6 +76,7 @@ class Manifest(BaseModel):
     parent: str | None
     data: DataSet
     command: str
+    recipe: dict[str, Any] = Field(default_factory=dict)
     scores: dict[str, Any]
     calibration: Calibration
     limits: Limits
@@ -163,6 +165,7 @@ def write(
     scores: dict[str, Any],
     calibration: Calibration,
     training_mix: dict[str, float],
+    recipe: dict[str, Any] | None = None,
     parent: str | None = None,
     limits: Limits | None = None,
     created: datetime | None = None,
@@ -185,6 +188,7 @@ def write(
         parent=parent,
         data=data,
         command=command,
+        recipe=recipe or {},
         scores=scores,
         calibration=calibration,
         limits=limits or Limits(),

@@ -1,0 +1,54 @@
+"""A training run's state on disk, so that a run that broke off goes on where it was and ends the same."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+class OtherRun(Exception):
+    """The checkpoint belongs to a run with other data or settings."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """File of one run. `identity` says which run it is; a checkpoint of another one is refused."""
+
+    path: Path
+    identity: str
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint in one step; OSError (a full disk, say) leaves the previous one as it was."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(".partial")
+        try:
+            with temporary.open("wb") as file:
+                torch.save({"identity": self.identity, "state": state}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+        except RuntimeError as error:  # what torch's writer makes of a full disk
+            raise OSError(f"cannot write {self.path}: {error}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def load(self) -> dict[str, Any] | None:
+        """The saved state, None where there is none; raises OtherRun."""
+        if not self.path.is_file():
+            return None
+        saved = torch.load(self.path, weights_only=True)
+        if saved["identity"] != self.identity:
+            raise OtherRun(
+                f"{self.path.parent} holds an unfinished run with other data or settings;"
+                " finish that one, remove the folder, or choose another name"
+            )
+        state: dict[str, Any] = saved["state"]
+        return state
+
+    def remove(self) -> None:
+        """Forget the run, once its result is written."""
+        self.path.unlink(missing_ok=True)
+        if self.path.parent.is_dir() and not any(self.path.parent.iterdir()):
+            self.path.parent.rmdir()

@@ -1,0 +1,156 @@
+"""Training W-Net: epochs as tested steps, random numbers keyed by seed and epoch, so that resuming changes nothing."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from smear.decision import softmax
+from smear.labelled import Pixels
+from trainer.augment import look
+from trainer.checkpoint import Checkpoint
+from trainer.recipes import Recipe
+from trainer.scores import Floats, Scores, score
+from trainer.training_set import TrainingSet
+from trainer.wnet import WNet
+
+
+Weights = dict[str, Tensor]
+
+#: The moving average is taken every so many steps: each time moves 200 MB through memory.
+_AVERAGE_EVERY: Final = 8
+_EVALUATION_BATCH: Final = 128
+
+
+class BrokeOff(Exception):
+    """A run that stopped before its end and can be resumed from its last checkpoint."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to: `number` counts from 1; `inner` scores the averaged weights on the inner split."""
+
+    number: int
+    loss: float
+    inner: Scores
+
+
+class Training:
+    """A run in progress: network, optimiser, moving average of the weights, and how many epochs are done."""
+
+    def __init__(self, recipe: Recipe, data: TrainingSet, seed: int, init: Weights | None = None) -> None:
+        self.recipe, self.data, self.seed = recipe, data, seed
+        torch.manual_seed(seed)
+        self.network = WNet(recipe.conv_drop, recipe.dense_drop, whole_channels=recipe.whole_channels)
+        if init is not None:
+            self.network.load_state_dict(init)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate, fused=True)
+        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.averages_taken = 0
+        self.epochs_done = 0
+        self.steps_per_epoch = math.ceil(len(data.train.labels) / recipe.batch)
+        shares = np.bincount(data.train.labels, minlength=5) / len(data.train.labels)
+        self._adjustment = recipe.logit_adjustment * torch.from_numpy(np.log(shares)).float()
+
+    def run_epoch(self, on_step: Callable[[], object] = lambda: None) -> Epoch:
+        """One pass over the training part; raises BrokeOff where the loss is no longer a number."""
+        rng = np.random.default_rng([self.seed, self.epochs_done])
+        torch.manual_seed(int(rng.integers(2**62)))
+        order = rng.permutation(len(self.data.train.labels))
+        losses = []
+        self.network.train()
+        for step in range(self.steps_per_epoch):
+            rows = order[step * self.recipe.batch : (step + 1) * self.recipe.batch]
+            losses.append(self._step(rows, self.epochs_done * self.steps_per_epoch + step, rng) * len(rows))
+            if (step + 1) % _AVERAGE_EVERY == 0 or step + 1 == self.steps_per_epoch:
+                self._take_average(step % _AVERAGE_EVERY + 1)
+            on_step()
+        self.epochs_done += 1
+        return Epoch(self.epochs_done, sum(losses) / len(order), self.inner_scores())
+
+    def inner_scores(self) -> Scores:
+        """The averaged weights' scores on the inner split, softmax as it is."""
+        return score(softmax(logits_of(self.average, self.data.inner)), self.data.inner.labels)
+
+    def state(self) -> dict[str, Any]:
+        """Everything a later process needs to go on."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average,
+            "averages_taken": self.averages_taken,
+            "epochs_done": self.epochs_done,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average = state["average"]
+        self.averages_taken, self.epochs_done = state["averages_taken"], state["epochs_done"]
+
+    def _step(self, rows: np.ndarray[Any, np.dtype[np.int64]], step: int, rng: np.random.Generator) -> float:
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.recipe, step, self.steps_per_epoch)
+        images = torch.from_numpy(look(self.data.train.images[rows], self.recipe.augmentation, rng))
+        labels = torch.from_numpy(self.data.train.labels[rows])
+        logits, _ = self.network(images)
+        loss = functional.cross_entropy(logits + self._adjustment, labels, label_smoothing=self.recipe.label_smoothing)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise BrokeOff(f"the loss became {value} in epoch {self.epochs_done + 1}")
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return value
+
+    def _take_average(self, steps: int) -> None:
+        keep = math.exp(-steps / (self.recipe.average_epochs * self.steps_per_epoch))
+        # Early on the average follows fast, else it would remember the random start.
+        keep = min(keep, (1 + self.averages_taken) / (10 + self.averages_taken))
+        with torch.no_grad():
+            for name, value in self.network.state_dict().items():
+                self.average[name].lerp_(value, 1 - keep)
+        self.averages_taken += 1
+
+
+def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """Linear warm-up, then half a cosine down to zero at the last step."""
+    total, warmup = recipe.epochs * steps_per_epoch, recipe.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / max(warmup, 1)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+
+
+def logits_of(weights: Weights, pixels: Pixels) -> Floats:
+    """(N, 5) float32 logits of a network with these weights."""
+    network = WNet()
+    network.load_state_dict(weights)
+    network.eval()
+    with torch.inference_mode():
+        parts = [
+            network(torch.from_numpy(pixels.images[at : at + _EVALUATION_BATCH]))[0]
+            for at in range(0, len(pixels.images), _EVALUATION_BATCH)
+        ]
+    return torch.cat(parts).numpy()
+
+
+def run(
+    training: Training,
+    checkpoint: Checkpoint,
+    on_epoch: Callable[[Epoch], object] = lambda _: None,
+    on_step: Callable[[], object] = lambda: None,
+) -> None:
+    """Train to the recipe's end, a checkpoint an epoch; raises BrokeOff, also for a disk that takes no more."""
+    while training.epochs_done < training.recipe.epochs:
+        epoch = training.run_epoch(on_step)
+        try:
+            checkpoint.save(training.state())
+        except OSError as error:
+            raise BrokeOff(f"the checkpoint could not be written: {error}") from error
+        on_epoch(epoch)
