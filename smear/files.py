@@ -56,7 +56,7 @@ def open_folder(root: Path, relative: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def read_picture(folder: int, name: str) -> tuple[bytes, Stat]:
+def read_file(folder: int, name: str, max_bytes: int = MAX_BYTES) -> tuple[bytes, Stat]:
     """The bytes of a plain file in an open folder, with the stat that holds for them.
 
     Raises UnreadablePicture (a symlink, FIFO, device, folder, too large), FileChanging, or OSError.
@@ -73,12 +73,12 @@ def read_picture(folder: int, name: str) -> tuple[bytes, Stat]:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             raise UnreadablePicture("not a plain file")
-        if before.st_size > MAX_BYTES:
+        if before.st_size > max_bytes:
             raise UnreadablePicture(
-                f"file of {before.st_size / 2**20:.0f} MB, at most {MAX_BYTES // 2**20} MB are read"
+                f"file of {before.st_size / 2**20:.0f} MB, at most {max_bytes / 2**20:.3g} MB are read"
             )
-        data = file.read(MAX_BYTES + 1)
-        while len(data) < before.st_size and (more := file.read(MAX_BYTES + 1 - len(data))):
+        data = file.read(max_bytes + 1)
+        while len(data) < before.st_size and (more := file.read(max_bytes + 1 - len(data))):
             data += more
         if Stat.of(os.fstat(descriptor)) != Stat.of(before) or len(data) != before.st_size:
             raise FileChanging(name)

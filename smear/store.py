@@ -20,14 +20,11 @@ from sqlmodel import Session
 BUSY_TIMEOUT_MS: Final = 30_000
 #: Any number that other programs on the same PostgreSQL server are unlikely to lock.
 _MIGRATION_LOCK: Final = 0x574E4554
+NO_DATABASE: Final = "there is no database yet: run `worker migrate` (or `make run`)"
 
 
 class StoreUnavailable(Exception):
     """The database does not answer, or not now; trying again later helps."""
-
-
-class WrongSchema(Exception):
-    """The database's schema is not the one this version needs."""
 
 
 class Store:
@@ -36,13 +33,18 @@ class Store:
     def __init__(self, url: str) -> None:
         try:
             parsed = make_url(url)
-            if parsed.get_backend_name() == "sqlite" and parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             self.engine: Engine = create_engine(parsed, pool_pre_ping=True)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise StoreUnavailable(f"WNET_DATABASE_URL cannot be used: {error}") from None
         if self.engine.dialect.name == "sqlite":
             _set_up_sqlite(self.engine)
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite database; None for a server's, or one in memory."""
+        if self.engine.dialect.name != "sqlite" or self.engine.url.database in {None, "", ":memory:"}:
+            return None
+        return Path(str(self.engine.url.database))
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -103,18 +105,22 @@ def _alembic(store: Store) -> Config:
 
 def schema_problem(store: Store) -> str | None:
     """None where the schema is at head; else what is wrong with it, in words. Raises StoreUnavailable."""
+    if (file := store.file) is not None and not file.exists():
+        return NO_DATABASE  # connecting would make an empty one
     head = ScriptDirectory.from_config(_alembic(store)).get_current_head()
     with store.read() as session:
         found = MigrationContext.configure(session.connection()).get_current_revision()
     if found == head:
         return None
     if found is None:
-        return "the database is empty: run `worker migrate` (or `make run`)"
+        return NO_DATABASE
     return f"the database's schema is {found}, this version needs {head}: run `worker migrate` with the newest version"
 
 
 def migrate(store: Store, lock_file: Path) -> None:
     """Bring the schema to head, one process at a time; raises StoreUnavailable."""
+    if store.file is not None:
+        store.file.parent.mkdir(parents=True, exist_ok=True)
     with _migration_lock(store, lock_file):
         try:
             command.upgrade(_alembic(store), "head")

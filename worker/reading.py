@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
-from smear.files import FileChanging, Stat, open_folder, read_picture, sha256
+from smear.files import FileChanging, Stat, open_folder, read_file, sha256
 from smear.geometry import Profile, prepare
 from smear.layout import FoundPicture, Listing
 from smear.pictures import RGB, MisfitPicture, UnreadablePicture
@@ -113,7 +113,7 @@ def _chunks(items: list[FoundPicture], size: int) -> Iterator[list[FoundPicture]
 def _read_one(folder: int, found: FoundPicture, geometry: Profile, forgiving: bool) -> ReadPicture:
     name, path = PurePosixPath(found.path).name, shown(found.path)
     try:
-        data, stat = read_picture(folder, name)
+        data, stat = read_file(folder, name)
     except UnreadablePicture as error:
         return ReadPicture(path, found.stat, found.analyser_class, None, None, "unreadable", str(error))
     except FileNotFoundError:

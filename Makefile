@@ -1,0 +1,59 @@
+# Two commands do all the set-up: `make run` and `make test`. Python 3.11 and make are all they need.
+SHELL   := /bin/bash
+PYTHON  ?= python3.11
+VENV    := .venv
+BIN     := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: setup run demo test check bench clean
+
+# --- environments: stamps remember which set is installed, and go stale with what defines it -------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null || \
+	  { echo "Python 3.11 or newer is needed: set PYTHON=, for example make run PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "Python lacks its venv module: apt install python3-venv" >&2; exit 2; }
+
+$(VENV)/.running: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing what running needs into $(VENV) ..." >&2
+	@$(INSTALL) .
+	@touch $@
+
+$(VENV)/.everything: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing everything that tests and training need into $(VENV) ..." >&2
+	@$(INSTALL) '.[dev]'
+	@touch $@ $(VENV)/.running
+
+setup: $(VENV)/.everything
+
+# --- the service -----------------------------------------------------------------------------------------------
+
+# DROP picks the drop folder, WNET_VAR where state lives.
+ifdef DROP
+export WNET_DROP := $(DROP)
+endif
+
+run: $(VENV)/.running
+	@exec $(BIN)/python deploy/supervise.py
+
+demo: $(VENV)/.running
+	@$(BIN)/python deploy/demo.py & exec $(BIN)/python deploy/supervise.py
+
+# --- the proof -------------------------------------------------------------------------------------------------
+
+test: $(VENV)/.everything
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.everything
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory test
+
+bench: $(VENV)/.everything
+	@$(BIN)/python tests/bench/bench.py
+
+clean:
+	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,180 @@
+"""`make run`: migrate, then start the Procfile's processes and restart whatever dies, for ever.
+
+supervisord does the supervising, inside this process; the Procfile stays the one list of processes.
+"""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from supervisor import events
+from supervisor.options import ServerOptions
+from supervisor.supervisord import Supervisor
+from supervisor.xmlrpc import SupervisorTransport
+
+from smear.settings import BadSettings, Settings, load_settings, private_folder
+from smear.store import StoreUnavailable
+from worker.broker import NoBroker, server_program
+from worker.install import prepare
+from worker.models import NoBundle
+
+
+#: A process that dies at once is started again after this long at the most.
+BACK_OFF_SECONDS: Final = 2.0
+#: What a worker needs to end a slide, with room (the must is 30 s).
+STOP_SECONDS: Final = 25
+LOG_BYTES: Final = "5MB"
+LOG_BACKUPS: Final = 3
+
+
+class ForeverSupervisor(Supervisor):  # type: ignore[misc]
+    """supervisord that never gives up on a process, and shows what the processes say."""
+
+    def runforever(self) -> None:
+        """Supervisor clears its subscribers before it gets here, so ours are put in now."""
+        events.subscribe(events.ProcessStateBackoffEvent, _never_give_up)
+        events.subscribe(events.ProcessLogEvent, _show)
+        super().runforever()
+
+
+def _never_give_up(event: Any) -> None:
+    # supervisord waits a second longer after each failure and then stops trying.
+    process = event.process
+    process.backoff = 1
+    process.delay = min(process.delay, process.laststart + BACK_OFF_SECONDS)
+
+
+def _show(event: Any) -> None:
+    data = event.data.decode("utf-8", "replace") if isinstance(event.data, bytes) else str(event.data)
+    name = event.process.config.name
+    for line in data.splitlines():
+        print(f"{name:8} | {line}", flush=True)  # noqa: T201 - this is the terminal of `make run`
+
+
+def read_procfile(path: Path) -> dict[str, str]:
+    """Name -> command line of every process; blank lines and comments are left out."""
+    processes = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        match = re.match(r"([A-Za-z0-9_-]+):\s*(\S.*)$", line)
+        if match and not line.startswith("#"):
+            processes[match[1]] = match[2]
+    return processes
+
+
+def supervisor_configuration(processes: dict[str, str], settings: Settings, project: Path) -> str:
+    """supervisord's configuration for these processes."""
+    run, logs = settings.socket_folder, settings.var / "logs"
+    executables = Path(sys.executable).parent
+
+    def quoted(value: object) -> str:
+        return str(value).replace("%", "%%")
+
+    sections = [
+        f"""[supervisord]
+nodaemon=true
+silent=true
+logfile={quoted(logs / "supervisor.log")}
+logfile_maxbytes={LOG_BYTES}
+logfile_backups={LOG_BACKUPS}
+pidfile={quoted(run / "supervisor.pid")}
+childlogdir={quoted(logs)}
+umask=077
+
+[unix_http_server]
+file={quoted(run / "supervisor.sock")}
+chmod=0700
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[supervisorctl]
+serverurl=unix://{quoted(run / "supervisor.sock")}
+"""
+    ]
+    for priority, (name, command) in enumerate(processes.items()):
+        program, _, arguments = command.partition(" ")
+        ours = executables / program
+        found = str(ours) if ours.exists() else (shutil.which(program) or program)
+        sections.append(
+            f"""[program:{name}]
+command={quoted(found)} {quoted(arguments)}
+directory={quoted(project)}
+priority={priority}
+autorestart=true
+startsecs=1
+startretries=1000000
+stopsignal=TERM
+stopwaitsecs={STOP_SECONDS}
+stopasgroup=false
+killasgroup=true
+redirect_stderr=true
+stdout_events_enabled=true
+stdout_logfile={quoted(logs / f"{name}.log")}
+stdout_logfile_maxbytes={LOG_BYTES}
+stdout_logfile_backups={LOG_BACKUPS}
+environment=REMAP_SIGTERM="SIGQUIT",PYTHONUNBUFFERED="1"
+"""
+        )
+    return "\n".join(sections)
+
+
+def already_running(settings: Settings) -> bool:
+    """Whether a supervisor of this WNET_VAR answers on its socket."""
+    transport = SupervisorTransport(None, None, f"unix://{settings.socket_folder / 'supervisor.sock'}")
+    try:
+        transport.request("localhost", "/RPC2", b"<methodCall><methodName>supervisor.getPID</methodName></methodCall>")
+    except OSError:
+        return False
+    finally:
+        transport.close()
+    return True
+
+
+def main() -> int:
+    """Read the settings, prepare the installation, say where things are, supervise."""
+    try:
+        settings = load_settings()
+        settings.var.mkdir(parents=True, exist_ok=True)
+        run = private_folder(settings.socket_folder)
+        if already_running(settings):
+            print(f"already running on {settings.var}")  # noqa: T201
+            return 0
+        if settings.embedded_broker:
+            server_program()
+        for source in settings.sources:
+            source.root.mkdir(parents=True, exist_ok=True)
+        prepare(settings)
+    except (BadSettings, NoBroker, NoBundle, StoreUnavailable, OSError) as error:
+        print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    project = Path(__file__).resolve().parents[1]
+    (settings.var / "logs").mkdir(exist_ok=True)
+    configuration = run / "supervisor.conf"
+    configuration.write_text(
+        supervisor_configuration(read_procfile(project / "Procfile"), settings, project), encoding="utf-8"
+    )
+    _say_where(settings)
+    options = ServerOptions()
+    options.realize(["-n", "-c", os.fspath(configuration)])
+    options.first, options.test = True, False
+    ForeverSupervisor(options).main()
+    return 0
+
+
+def _say_where(settings: Settings) -> None:
+    drops = "\n".join(f"  {source.name}: {source.root}" for source in settings.sources)
+    print(  # noqa: T201
+        f"""W-Net Worker. For Research Use Only. Not for use in diagnostic procedures.
+Drop slides (a folder of cell pictures each) into
+{drops}
+See what comes out with `worker results`, what is going on with `worker status` (in {Path(sys.executable).parent}).
+State and logs: {settings.var}. Stop with Ctrl-C.""",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

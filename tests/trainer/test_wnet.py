@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.preprocessing import scale
+from torch import Tensor
+from torch.nn import functional
+
+from smear.labelled import Pixels
+from trainer.wnet import PARAMETERS, WNet, parameter_count, standardise
+
+
+def test_it_has_the_papers_number_of_parameters():
+    assert parameter_count(WNet()) == PARAMETERS == 16_806_949
+
+
+def test_it_starts_from_glorot_uniform_weights_and_zero_biases():
+    for layer in WNet().layers():
+        fan_in = layer.weight[0].numel()
+        fan_out = layer.weight.shape[0] * layer.weight[0, 0].numel()
+        limit = (6 / (fan_in + fan_out)) ** 0.5
+        assert float(layer.weight.abs().max()) <= limit
+        assert float(layer.weight.std()) == pytest.approx(limit / 3**0.5, rel=0.1)
+        assert not layer.bias.any()
+
+
+def test_standardising_is_sklearns_scale_over_all_pixels_and_channels(holdout: Pixels):
+    images = holdout.images[::40]
+    ours = standardise(torch.from_numpy(images)).permute(0, 2, 3, 1).numpy()
+    for image, got in zip(images, ours, strict=True):
+        np.testing.assert_allclose(got, scale(image.astype(np.float64).ravel()).reshape(image.shape), atol=1e-5)
+
+
+def test_a_picture_of_one_value_becomes_zeros_and_one_odd_pixel_is_still_standardised():
+    images = torch.full((2, 128, 128, 3), 201, dtype=torch.uint8)
+    images[1, 5, 5, 1] = 202
+    flat, odd = standardise(images)
+    assert float(flat.abs().max()) < 0.1
+    assert float(odd.std(correction=0)) == pytest.approx(1, abs=1e-3)
+
+
+def test_it_computes_what_the_paper_writes_relu_before_pooling(holdout: Pixels):
+    network = WNet().eval()
+    images = torch.from_numpy(holdout.images[:3])
+    x: Tensor = standardise(images)
+    for conv in (network.conv1, network.conv2, network.conv3):
+        x = functional.max_pool2d(functional.relu(functional.conv2d(x, conv.weight, conv.bias, padding="same")), 2)
+    expected = functional.relu(x.reshape(3, -1) @ network.dense1.weight.T + network.dense1.bias)
+    with torch.no_grad():
+        logits, features = network(images)
+    torch.testing.assert_close(features, expected.detach(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(logits, network.dense2(expected).detach(), atol=1e-4, rtol=1e-4)
+
+
+def test_dropout_drops_the_given_share_and_keeps_the_mean():
+    torch.manual_seed(0)
+    maps = torch.ones(64, 64, 8, 8)
+    dropped = WNet(conv_drop=0.6)._drop_maps(maps)
+    assert float((dropped == 0).float().mean()) == pytest.approx(0.6, abs=0.01)
+    assert float(dropped.mean()) == pytest.approx(1, abs=0.02)
+    whole = WNet(conv_drop=0.25, whole_channels=True)._drop_maps(maps)
+    assert set(whole.mean(dim=(2, 3)).flatten().tolist()) == {0.0, pytest.approx(1 / 0.75)}
+
+
+def test_nothing_is_dropped_when_it_is_asked_to_answer():
+    network = WNet(0.6, 0.6).eval()
+    images = torch.randint(0, 256, (2, 128, 128, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(network(images)[0], network(images)[0], atol=0, rtol=0)

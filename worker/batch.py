@@ -1,0 +1,131 @@
+"""`worker classify`: existing slides, one after the other, without broker, daemon or database."""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from smear.bundle import Bundle
+from smear.cells import CELL_TYPES
+from smear.geometry import Profile
+from smear.layout import Layout, is_blood
+from smear.report import slide_object
+from smear.settings import Settings
+from smear.store import Store, StoreUnavailable, schema_problem
+from worker.classify import SlideResult, classify
+from worker.engines.face import Engine
+from worker.models import serving, shipped_bundle
+from worker.reading import SlideChanging, SlideReader, SourceAway, shown
+
+
+class NoSlides(Exception):
+    """A path that holds no slide; its text says so."""
+
+
+@dataclass(frozen=True)
+class SlidePath:
+    """A slide to classify: its folder is `root/folder`."""
+
+    slide_id: str
+    root: Path
+    folder: str
+
+
+def find_slides(paths: Iterable[Path], layout: Layout) -> list[SlidePath]:
+    """The slides that paths stand for: each is a slide's folder or a folder of such. Raises NoSlides."""
+    found: list[SlidePath] = []
+    for given in paths:
+        path = given.resolve()
+        try:
+            if layout.is_slide(path):
+                found.append(SlidePath(path.name, path.parent, path.name))
+                continue
+            inside = [
+                SlidePath(slide_id, path, folder)
+                for slide_id, folder in sorted(layout.slides(path))
+                if layout.is_slide(path / folder)
+            ]
+        except OSError as error:
+            raise NoSlides(f"{given}: {error.strerror}") from None
+        if not inside:
+            raise NoSlides(f"{given}: no slide there in layout {layout.name}")
+        found += inside
+    return found
+
+
+def bundle_folder(settings: Settings) -> Path:
+    """The bundle that serves on this machine; where nothing was set up yet, the shipped one."""
+    if settings.database_url or (settings.var / "wnet.sqlite").exists():
+        try:
+            store = Store(settings.database)
+            try:
+                if schema_problem(store) is None and (named := serving(store)):
+                    return settings.models_folder / named[1]
+            finally:
+                store.close()
+        except StoreUnavailable:
+            pass
+    return shipped_bundle()
+
+
+class Batch:
+    """Classifies slide after slide with one engine."""
+
+    def __init__(
+        self, settings: Settings, bundle: Bundle, engine: Engine, reader: SlideReader, layout: Layout, geometry: Profile
+    ) -> None:
+        self._settings, self._bundle, self._engine, self._reader = settings, bundle, engine, reader
+        self._layout, self._geometry = layout, geometry
+
+    def one(self, slide: SlidePath, progress: Callable[[], object]) -> tuple[dict[str, Any], SlideResult | None]:
+        """The slide's JSON object, and its cells where it came to any."""
+        told = {"source": "default", "slide_id": shown(slide.slide_id), "revision": 1}
+        if not is_blood(slide.slide_id, self._settings.not_blood):
+            why = [{"file": "", "reason": "not a blood smear: no differential"}]
+            return slide_object(**told, state="listed", problems=why, bundle=self._bundle.bundle_id), None
+        try:
+            listing = self._layout.look(slide.root, slide.folder)
+            chunks = self._reader.read(slide.root, slide.folder, listing, self._geometry, progress=progress)
+            result = classify(
+                chunks,
+                self._bundle,
+                self._engine,
+                min_cells=self._settings.min_cells,
+                low_count_cells=self._settings.low_count_cells,
+            )
+        except (SourceAway, SlideChanging, OSError) as error:
+            why = [{"file": "", "reason": f"cannot be read: {error}"}]
+            return slide_object(**told, state="failed", problems=why, bundle=self._bundle.bundle_id), None
+        return result.to_object(**told), result
+
+
+
+
+CELL_COLUMNS: Final = (
+    "slide_id", "file", "sha256", "state", "type", *(f"p_{cell_type}" for cell_type in CELL_TYPES),
+    "outside_score", "problem",
+)  # fmt: skip
+
+
+def cell_rows(slide_id: str, result: SlideResult) -> Iterator[dict[str, Any]]:
+    """A row of CELL_COLUMNS for every picture file of a slide."""
+    for picture, cell in result.files:
+        p = cell.probabilities or (None,) * len(CELL_TYPES)
+        yield {
+            "slide_id": slide_id,
+            "file": picture.path,
+            "sha256": cell.sha256,
+            "state": cell.state,
+            "type": cell.cell_type,
+            **{f"p_{cell_type}": p[i] for i, cell_type in enumerate(CELL_TYPES)},
+            "outside_score": cell.outside_score,
+            "problem": cell.problem,
+        }
+
+
+def cell_writer(file: TextIO) -> "csv.DictWriter[str]":
+    """A CSV of CELL_COLUMNS, its header written."""
+    writer = csv.DictWriter(file, CELL_COLUMNS)
+    writer.writeheader()
+    return writer

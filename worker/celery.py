@@ -1,0 +1,29 @@
+"""The worker's Celery app: `celery -A worker worker -Q slides`. The one module of this room that acts at import."""
+
+import sys
+
+from celery import Celery, signals
+
+from smear.celery_settings import celery_settings
+from smear.settings import BadSettings, load_settings
+from worker.consuming import watch_consuming
+from worker.logs import set_up_logging
+
+
+try:
+    settings = load_settings()
+except BadSettings as error:
+    sys.exit(f"settings: {error}")
+
+app = Celery("worker", include=["worker.tasks"])
+app.conf.update(celery_settings(settings))
+
+
+@signals.setup_logging.connect
+def _logs(**_: object) -> None:
+    set_up_logging(settings.log_level, settings.log_format)
+
+
+@signals.worker_ready.connect
+def _ready(**_: object) -> None:
+    watch_consuming(app)

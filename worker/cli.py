@@ -1,0 +1,255 @@
+"""`worker`: the command line. Each command reads its call, does one thing, and says what came of it."""
+
+import csv
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from smear import bundle as bundles
+from smear.bundle import BadBundle
+from smear.geometry import profile
+from smear.layout import layout
+from smear.settings import BadSettings, Settings, load_settings
+from smear.store import Store, StoreUnavailable, schema_problem, wait_for_schema
+from worker import ledger, show
+from worker.batch import Batch, NoSlides, bundle_folder, cell_rows, cell_writer, find_slides
+from worker.broker import NoBroker, run_broker
+from worker.doctor import examine
+from worker.engines.face import EngineUnavailable
+from worker.engines.select import open_engine
+from worker.install import prepare
+from worker.logs import set_up_logging
+from worker.models import NoBundle
+from worker.queue import sender
+from worker.reading import SlideReader
+from worker.results import CSV_COLUMNS, csv_row
+from worker.results import results as read_results
+from worker.status import status as read_status
+from worker.watch.loop import watch as watch_loop
+from worker.watch.observe import Observing
+from worker.watch.reconcile import Reconciler
+from worker.watch.source import SourceWatch
+
+
+SOME_FAILED: Final = 1
+WRONG_CALL: Final = 2
+
+app = typer.Typer(
+    help="From drop folder to stored differential. For Research Use Only.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+_out, _err = show.console(), show.console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else there.")]
+
+
+def main() -> None:
+    """The console script: what is wrong with call or settings is one sentence and exit code 2."""
+    try:
+        app()
+    except (BadSettings, BadBundle, NoBundle, NoSlides, NoBroker, EngineUnavailable, StoreUnavailable) as error:
+        _refuse(str(error))
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        sys.stderr.close()
+        sys.exit(SOME_FAILED)
+
+
+def _refuse(sentence: str) -> NoReturn:
+    print(f"worker: {sentence}", file=sys.stderr)  # noqa: T201
+    sys.exit(WRONG_CALL)
+
+
+def _print_json(told: dict[str, Any]) -> None:
+    print(json.dumps(told), flush=True)  # noqa: T201
+
+
+@contextmanager
+def _ready_store(settings: Settings) -> Iterator[Store]:
+    store = Store(settings.database)
+    try:
+        if problem := schema_problem(store):
+            _refuse(problem)
+        yield store
+    finally:
+        store.close()
+
+
+@app.command()
+def classify(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="A slide's folder, or a folder of slides.")],
+    as_json: Json = False,
+    cells: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Write a row a picture.")] = None,
+    bundle: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: the one that serves, or is shipped.")] = None,
+    layout_name: Annotated[str | None, typer.Option("--layout", metavar="L")] = None,
+    geometry: Annotated[str | None, typer.Option(metavar="G")] = None,
+) -> None:
+    """Classify existing slides, without broker or daemon. Exit code 1 if some pictures or slides failed."""
+    given = {"layout": layout_name, "geometry": geometry}
+    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    how = layout(settings.layout)
+    slides = find_slides(paths, how)
+    opened = bundles.load(bundle or bundle_folder(settings))
+    engine = open_engine(opened, settings.engine, settings.engine_threads)
+    batch = Batch(settings, opened, engine, SlideReader(), how, profile(settings.geometry))
+    told: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        try:
+            writer = None if cells is None else cell_writer(stack.enter_context(cells.open("w", newline="", encoding="utf-8")))
+        except OSError as error:
+            _refuse(f"{cells}: {error.strerror}")
+        bar = stack.enter_context(_progress_bar())
+        row = bar.add_task("slides", total=len(slides), pictures=0)
+        pictures = 0
+
+        def picture_done() -> None:
+            nonlocal pictures
+            pictures += 1
+
+        for slide in slides:
+            one, result = batch.one(slide, picture_done)
+            told.append(one)
+            if as_json:
+                _print_json(one)
+            if writer is not None and result is not None:
+                writer.writerows(cell_rows(one["slide_id"], result))
+            bar.update(row, advance=1, pictures=pictures)
+    if not as_json:
+        _out.print(show.results_table(told, settings.low_count_cells))
+        if (problems := show.problems_table(told)) is not None:
+            _out.print(problems)
+    if any(one["state"] == "failed" or one["problems"] for one in told):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _progress_bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pictures]} pictures"),
+        TimeRemainingColumn(),
+        console=_err,
+        transient=True,
+    )
+
+
+@app.command()
+def results(
+    slide: Annotated[str | None, typer.Option(metavar="ID", help="Only this slide.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Earlier revisions and other bundles too.")] = False,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on standard output.")] = False,
+) -> None:
+    """What came out: the differential of every slide."""
+    settings = load_settings()
+    with _ready_store(settings) as store:
+        told = (result.to_object() for result in read_results(store, slide_id=slide, everything=everything))
+        if as_json:
+            for one in told:
+                _print_json(one)
+        elif as_csv:
+            writer = csv.DictWriter(sys.stdout, CSV_COLUMNS)
+            writer.writeheader()
+            writer.writerows(csv_row(one) for one in told)
+        else:
+            rows = list(told)
+            if not rows:
+                drops = ", ".join(str(source.root) for source in settings.sources)
+                _out.print(f"No slides yet: drop some into {drops}", highlight=False)
+                return
+            _out.print(show.results_table(rows, settings.low_count_cells))
+            if slide is not None and (problems := show.problems_table(rows)) is not None:
+                _out.print(problems)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """What is going on. Exit code 1 when something needs a person."""
+    settings = load_settings()
+    told = read_status(Store(settings.database), settings, sender(settings))
+    if as_json:
+        _print_json(told)
+    else:
+        show.show_status(_out, told)
+    if told["needs_attention"]:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What is wrong with this installation, with a cure. Exit code 1 when something is."""
+    findings = list(examine(load_settings()))
+    if as_json:
+        for finding in findings:
+            _print_json(finding.to_object())
+    else:
+        _out.print(show.findings_table(findings))
+    if any(finding.verdict == "bad" for finding in findings):
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def retry(
+    slides: Annotated[list[str] | None, typer.Argument(metavar="[SLIDE]...")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Every slide that failed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Queue failed slides again."""
+    if bool(slides) == failed:
+        _refuse("name the slides to retry, or say --failed")
+    with _ready_store(load_settings()) as store:
+        queued = ledger.retry(store, None if failed else slides)
+    if as_json:
+        _print_json({"queued": queued})
+    else:
+        _out.print(f"{queued} queued again")
+    if slides and queued < len(set(slides)):
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring database and bundles to what this version needs."""
+    settings = load_settings()
+    prepare(settings)
+    _err.print("schema and bundle are up to date")
+
+
+@app.command()
+def watch() -> None:
+    """Watch the drop folders and queue what has arrived, until stopped."""
+    settings = load_settings()
+    set_up_logging(settings.log_level, settings.log_format)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda *_: stop.set())
+    store = Store(settings.database)
+    for problem in wait_for_schema(store, stop):
+        _err.print(f"waiting for the database: {problem}", highlight=False, soft_wrap=True)
+    if stop.is_set():
+        return
+    observings = [Observing(s.root, layout(s.layout), settings.observer) for s in settings.sources]
+    watches = [
+        SourceWatch(store, source, settings, observing)
+        for source, observing in zip(settings.sources, observings, strict=True)
+    ]
+    watch_loop(watches, Reconciler(store, settings, sender(settings)), stop)
+    for observing in observings:
+        observing.stop()
+
+
+@app.command(hidden=True)
+def broker() -> None:
+    """Run this machine's own broker (a process of the Procfile)."""
+    run_broker(load_settings())

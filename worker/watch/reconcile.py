@@ -1,0 +1,86 @@
+"""Database against queue, by level: claims gone silent, messages lost, revisions the broker has not accepted yet."""
+
+from typing import Final
+
+import structlog
+from celery import Celery
+
+from smear.settings import Settings
+from smear.store import Store
+from worker import ledger
+from worker.ledger import Held
+from worker.queue import BrokerUnavailable, depth, publish
+
+
+log: Final = structlog.get_logger()
+
+RECONCILE_SECONDS: Final = 2.0
+#: A message that nobody took for this long, while none waits in the broker, is lost.
+LOST_SECONDS: Final = 4.0
+
+
+class Reconciler:
+    """Repairs the difference between what the database says is to be done and what the broker has been told.
+
+    Leases are judged by what is seen to move, on this process's monotonic clock: a heartbeat that stood still for
+    `lease_seconds` has stopped, whatever the wall clocks of hosts say.
+    """
+
+    def __init__(self, store: Store, settings: Settings, app: Celery) -> None:
+        self._store, self._settings, self._app = store, settings, app
+        self._due = float("-inf")
+        self._beats: dict[int, tuple[Held, float]] = {}
+        self._waiting: dict[int, float] = {}
+        self._broker_away = False
+
+    def step(self, now: float, *, settled: bool) -> bool:
+        """Every RECONCILE_SECONDS compare all; in between publish what has just settled. Whether all was compared."""
+        due = now >= self._due
+        if due:
+            self._due = now + RECONCILE_SECONDS
+            self._end_silent_claims(now)
+            self._find_lost_messages(now)
+        if due or settled:
+            self._publish()
+        return due
+
+    def _end_silent_claims(self, now: float) -> None:
+        held = {claim.revision: claim for claim in ledger.held(self._store)}
+        self._beats = {r: seen for r, seen in self._beats.items() if held.get(r) == seen[0]}
+        for revision, claim in held.items():
+            _, since = self._beats.setdefault(revision, (claim, now))
+            if now - since < self._settings.lease_seconds:
+                continue
+            if claim.attempts >= self._settings.max_attempts:
+                log.error("failed: its worker died each time", revision=revision, attempts=claim.attempts)
+                ledger.give_up(self._store, claim, f"its worker died {claim.attempts} times over it")
+            elif ledger.take_back(self._store, claim):
+                log.warning("claim taken back", revision=revision, token=claim.token, attempts=claim.attempts)
+
+    def _find_lost_messages(self, now: float) -> None:
+        unclaimed = ledger.unclaimed(self._store)
+        self._waiting = {revision: self._waiting.get(revision, now) for revision in unclaimed}
+        overdue = [r for r, since in self._waiting.items() if now - since >= LOST_SECONDS]
+        if overdue and depth(self._app) == 0:
+            for revision in overdue:
+                log.warning("message lost", revision=revision)
+                ledger.publish_again(self._store, revision)
+                del self._waiting[revision]
+
+    def _publish(self) -> None:
+        room = self._settings.queue_window - len(ledger.unclaimed(self._store))
+        accepted: list[int] = []
+        for revision in ledger.to_publish(self._store, max(room, 0)):
+            try:
+                publish(self._app, revision)
+            except BrokerUnavailable as error:
+                if not self._broker_away:
+                    log.warning("broker is away; slides wait in the database", reason=str(error))
+                self._broker_away = True
+                break
+            accepted.append(revision)
+        if accepted:
+            if self._broker_away:
+                log.info("broker is back")
+            self._broker_away = False
+            ledger.mark_published(self._store, accepted)

@@ -1,0 +1,212 @@
+"""One source under watch: finds its slides, follows those that arrive, and opens revisions for what has changed."""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import structlog
+
+from smear import sidecar
+from smear.files import FileChanging, open_folder, read_file
+from smear.layout import SIDECAR, FoundPicture, Listing, is_blood, layout
+from smear.pictures import UnreadablePicture, ends
+from smear.settings import Settings, Source
+from smear.sidecar import MAX_SIDECAR_BYTES, Sidecar
+from smear.store import Store
+from worker import ledger
+from worker.ledger import Known
+from worker.watch.changes import Unchanged, any_new_content, recorded
+from worker.watch.observe import Observing
+from worker.watch.settle import Settling
+
+
+log: Final = structlog.get_logger()
+
+#: A slide that waits for something other than its files is looked at this often.
+RELOOK_SECONDS: Final = 1.0
+
+
+@dataclass
+class _Active:
+    """A slide being followed: where it lies, when to look again, since when its folder is missing."""
+
+    folder: str
+    due: float
+    gone_since: float | None = None
+
+
+class SourceWatch:
+    """Watches one root. `step` is called again and again with a monotonic time; nothing here sleeps."""
+
+    def __init__(self, store: Store, source: Source, settings: Settings, observing: Observing) -> None:
+        self._store, self._source, self._settings, self._observing = store, source, settings, observing
+        self._layout = layout(source.layout)
+        self._row = ledger.register_source(store, source)
+        self._settling = Settling(settings.file_settle_seconds, settings.settle_seconds)
+        self._unchanged = Unchanged()
+        self._active: dict[str, _Active] = {}
+        self._quiet: dict[str, str] = {}
+        self._scan_due = float("-inf")
+        self._away = False
+
+    def step(self, now: float) -> bool:
+        """Do whatever is due; whether a slide has settled, so that there is something to publish."""
+        if self._observing.step():
+            log.info(
+                "watching", drop=str(self._source.root), layout=self._source.layout, events=self._observing.kind
+            )
+            self._scan_due = now
+        for slide_id, folder in self._observing.wakes.take():
+            self._follow(slide_id, folder, now)
+        if now >= self._scan_due:
+            self.scan(now)
+        settled = False
+        for slide_id, active in list(self._active.items()):
+            if now >= active.due:
+                settled |= self._look(slide_id, active, now)
+        return settled
+
+    def scan(self, now: float) -> None:
+        """Compare the whole root with the database, and follow every slide that is new, unfinished or different."""
+        self._scan_due = now + self._settings.scan_seconds
+        known = ledger.known_slides(self._store, self._row)
+        try:
+            for slide_id, folder in self._layout.slides(self._source.root):
+                if slide_id not in self._active and self._wants_a_look(slide_id, folder, known.get(slide_id)):
+                    self._follow(slide_id, folder, now)
+        except OSError as error:
+            self._scan_due = now + min(RELOOK_SECONDS, self._settings.scan_seconds)
+            if not self._away:
+                log.warning("drop folder is away", drop=str(self._source.root), reason=error.strerror)
+            self._away = True
+            return
+        if self._away:
+            log.info("drop folder is back", drop=str(self._source.root))
+        self._away = False
+
+    def adopt(self, now: float) -> None:
+        """Follow what the database calls arriving: slides that a worker handed back, or an earlier watcher left."""
+        for slide_id, folder in ledger.arriving(self._store, self._row):
+            self._follow(slide_id, folder, now, wake=False)
+
+    def _wants_a_look(self, slide_id: str, folder: str, known: Known | None) -> bool:
+        if known is None or known.state == "arriving":
+            return True
+        if known.state in {"queued", "listed"} or known.signature is None:
+            return False
+        signature = self._layout.signature(self._source.root, folder)
+        return signature not in {known.signature, self._quiet.get(slide_id)}
+
+    def _follow(self, slide_id: str, folder: str, now: float, *, wake: bool = True) -> None:
+        active = self._active.setdefault(slide_id, _Active(folder, now))
+        if wake:
+            active.due = min(active.due, now)
+
+    def _leave(self, slide_id: str) -> None:
+        self._active.pop(slide_id, None)
+        self._settling.forget(slide_id)
+
+    def _look(self, slide_id: str, active: _Active, now: float) -> bool:
+        """One look at one slide; whether it has settled."""
+        active.due = now + RELOOK_SECONDS
+        known = ledger.known_slide(self._store, self._row, slide_id)
+        try:
+            listing = self._layout.look(self._source.root, active.folder)
+        except OSError:
+            self._missing(slide_id, active, known, now)
+            return False
+        active.gone_since = None
+        if known is None:
+            if not listing.pictures and not listing.complete_marker:
+                self._leave(slide_id)
+                return False
+            known = ledger.open_slide(self._store, self._row, slide_id, active.folder)
+            log.info("arriving", revision=known.revision)
+        if known.state == "queued":
+            return False
+        if known.state == "listed":
+            self._leave(slide_id)
+            return False
+        if known.state == "arriving":
+            return self._look_at_arriving(slide_id, active, known, listing, now)
+        return self._look_at_finished(slide_id, active, known, listing, now)
+
+    def _look_at_arriving(self, slide_id: str, active: _Active, known: Known, listing: Listing, now: float) -> bool:
+        told = self._sidecar(active.folder) if listing.sidecar is not None else None
+        if not self._settled(slide_id, active, listing, told, now):
+            return False
+        self._queue(slide_id, known, told)
+        return True
+
+    def _look_at_finished(self, slide_id: str, active: _Active, known: Known, listing: Listing, now: float) -> bool:
+        before = recorded(self._store, known.revision)
+        suspects = self._unchanged.suspects(known.revision, listing, before)
+        if not suspects:
+            self._quiet[slide_id] = listing.signature
+            self._leave(slide_id)
+            return False
+        told = self._sidecar(active.folder) if listing.sidecar is not None else None
+        if not self._settled(slide_id, active, listing, told, now):
+            return False
+        try:
+            new = any_new_content(self._source.root, active.folder, suspects, before)
+        except (FileChanging, OSError):
+            return False
+        if not new:
+            self._unchanged.remember(known.revision, suspects)
+            self._quiet[slide_id] = listing.signature
+            self._leave(slide_id)
+            return False
+        reopened = ledger.open_revision(self._store, known)
+        log.info("reopened", revision=reopened.revision, number=reopened.number)
+        self._queue(slide_id, reopened, told)
+        return True
+
+    def _settled(self, slide_id: str, active: _Active, listing: Listing, told: Sidecar | None, now: float) -> bool:
+        verdict = self._settling.step(
+            slide_id,
+            listing,
+            expected_cells=None if told is None else told.expected_cells,
+            is_whole=lambda picture: self._is_whole(active.folder, picture),
+            now=now,
+        )
+        active.due = verdict.look_again_at
+        return verdict.settled
+
+    def _queue(self, slide_id: str, known: Known, told: Sidecar | None) -> None:
+        values: dict[str, Any] | None = None if told is None else told.model_dump(exclude_none=True)
+        blood = is_blood(slide_id, self._settings.not_blood)
+        ledger.settle(self._store, known.revision, values, blood=blood)
+        log.info("settled", revision=known.revision, blood=blood)
+        self._leave(slide_id)
+
+    def _missing(self, slide_id: str, active: _Active, known: Known | None, now: float) -> None:
+        """A slide's folder is not there: an absent root is only away, an absent slide under a present root is gone."""
+        if self._away or not self._source.root.is_dir():
+            return
+        if known is None or known.state != "arriving":
+            self._leave(slide_id)
+            return
+        if active.gone_since is None:
+            active.gone_since = now
+        elif now - active.gone_since >= self._settings.settle_seconds:
+            log.warning("failed: its folder went away", revision=known.revision)
+            ledger.fail_arriving(self._store, known.revision, "its folder went away before its pictures were read")
+            self._leave(slide_id)
+
+    def _sidecar(self, folder: str) -> Sidecar | None:
+        try:
+            with open_folder(self._source.root, folder) as descriptor:
+                return sidecar.parse(read_file(descriptor, SIDECAR, MAX_SIDECAR_BYTES)[0])
+        except (OSError, FileChanging, UnreadablePicture):
+            return None
+
+    def _is_whole(self, folder: str, picture: FoundPicture) -> bool:
+        path = PurePosixPath(folder) / picture.path
+        try:
+            with open_folder(self._source.root, str(path.parent)) as descriptor:
+                return ends(read_file(descriptor, path.name)[0])
+        except UnreadablePicture:
+            return True  # a link or a device will not get any better by waiting
+        except (OSError, FileChanging):
+            return False
