@@ -65,7 +65,7 @@ def read_procfile(path: Path) -> dict[str, str]:
 
 
 def supervisor_configuration(processes: dict[str, str], settings: Settings, project: Path) -> str:
-    """supervisord's configuration for these processes."""
+    """Supervisord's configuration for these processes."""
     run, logs = settings.socket_folder, settings.var / "logs"
     executables = Path(sys.executable).parent
 

@@ -2,6 +2,7 @@
 
 from typing import Final, Literal
 
+
 CellType = Literal["neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte"]
 
 #: The order of every vector of five in this project: logits, probabilities, counts, confusion matrices.

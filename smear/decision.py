@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+
 Floats = npt.NDArray[np.float32]
 
 OutsideScore = Literal["max-probability", "energy"]
@@ -33,9 +34,7 @@ class Calibration(BaseModel):
 
 
 #: Serves networks that nobody has calibrated: the softmax as it is, and nothing called outside the five.
-UNCALIBRATED: Final = Calibration(
-    temperature=1.0, outside=OutsideDetector(score="max-probability", threshold=1.0)
-)
+UNCALIBRATED: Final = Calibration(temperature=1.0, outside=OutsideDetector(score="max-probability", threshold=1.0))
 
 
 @dataclass(frozen=True)
@@ -53,15 +52,19 @@ def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
     scaled = logits.astype(np.float64) / temperature
     scaled -= scaled.max(axis=1, keepdims=True, initial=-np.inf)
     exps = np.exp(scaled)
-    return (exps / exps.sum(axis=1, keepdims=True)).astype(np.float32)
+    probabilities: Floats = (exps / exps.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probabilities
 
 
 def outside_scores(logits: Floats, temperature: float, score: OutsideScore) -> Floats:
     """(N, 5) logits -> (N,) float32, higher = stranger."""
     if score == "max-probability":
-        return (1.0 - softmax(logits, temperature).max(axis=1, initial=0.0)).astype(np.float32)
-    scaled = logits.astype(np.float64) / temperature
-    return (-temperature * np.logaddexp.reduce(scaled, axis=1)).astype(np.float32)
+        strange: Floats = 1 - softmax(logits, temperature).max(axis=1, initial=0)
+    else:
+        strange = (-temperature * np.logaddexp.reduce(logits.astype(np.float64) / temperature, axis=1)).astype(
+            np.float32
+        )
+    return strange
 
 
 def decide(logits: Floats, calibration: Calibration) -> Decisions:

@@ -40,7 +40,7 @@ def exact_limits(count: int, total: int) -> tuple[float, float]:
 
 def differential(counts: Mapping[str, int], *, min_cells: int, low_count_cells: int) -> Differential:
     """The differential of these counts; percentages are withheld below `min_cells`, marked below `low_count_cells`."""
-    ordered = {cell_type: int(counts.get(cell_type, 0)) for cell_type in CELL_TYPES}
+    ordered: dict[str, int] = {cell_type: int(counts.get(cell_type, 0)) for cell_type in CELL_TYPES}
     total = sum(ordered.values())
     if total < min_cells or total == 0:
         return Differential(ordered, None, None, "withheld")

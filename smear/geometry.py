@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from smear.pictures import RGB, MisfitPicture, decode
 
+
 SIDE_PX: Final = 128
 
 #: One process may decode in many threads; OpenCV's own pool would only get in their way.

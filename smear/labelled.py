@@ -15,6 +15,7 @@ from smear.cells import CELL_TYPES, CellType, cell_type_of
 from smear.geometry import SIDE_PX, Profile, prepare
 from smear.pictures import MisfitPicture, UnreadablePicture
 
+
 PICTURE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 
 
@@ -70,7 +71,8 @@ def data_sha256(cells: Iterable[LabelledCell]) -> str:
 @dataclass(frozen=True)
 class Pixels:
     """A data set in memory: images (N, 128, 128, 3) uint8 RGB, labels (N,) int64 into CELL_TYPES, the cells, and
-    what could not be used with its reason."""
+    what could not be used with its reason.
+    """
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]

@@ -68,7 +68,7 @@ class Layout(Protocol):
 
 
 def _is_picture(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
+    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
 
 
 def _folders(path: Path | int) -> Iterator[str]:

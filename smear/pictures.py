@@ -14,6 +14,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
+
 RGB = npt.NDArray[np.uint8]  # (height, width, 3), red first
 CheckSize = Callable[[int, int], None]  # (width_px, height_px): returns, or raises MisfitPicture
 

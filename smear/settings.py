@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     @field_validator("var", "models")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        return value if value is None else Path(os.path.abspath(value.expanduser()))
+        return value if value is None else value.expanduser().absolute()
 
     @field_validator("layout")
     @classmethod
@@ -152,11 +152,13 @@ def load_settings(**given: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        sentences = [
-            f"WNET_{'_'.join(str(part) for part in e['loc']).upper() or 'DROP'}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()
-        ]
-        raise BadSettings("; ".join(sentences)) from None
+        raise BadSettings("; ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())) from None
+
+
+def _sentence(where: tuple[int | str, ...], message: str) -> str:
+    # Only the check of WNET_DROP looks at the settings as a whole, and so names no field.
+    variable = "_".join(str(part) for part in where).upper() or "DROP"
+    return f"WNET_{variable}: {message.removeprefix('Value error, ')}"
 
 
 def private_folder(folder: Path) -> Path:
@@ -179,7 +181,7 @@ def _parse_sources(settings: Settings) -> tuple[Source, ...]:
     names = [name for name, _ in pairs]
     if len(set(names)) != len(names):
         raise ValueError(f"a source is named twice: {text}")
-    roots = [Path(os.path.abspath(Path(path).expanduser())) for _, path in pairs]
+    roots = [Path(os.path.normpath(Path(path).expanduser().absolute())) for _, path in pairs]
     for root in roots:
         if any(other != root and other.is_relative_to(root) for other in roots) or roots.count(root) > 1:
             raise ValueError(f"the sources overlap at {root}")

@@ -28,7 +28,7 @@ class StoreUnavailable(Exception):
 
 
 class Store:
-    """Sessions on one database. `read` takes no write lock; `write` holds it from the start, so nothing can deadlock."""
+    """Sessions on one database. `read` takes no write lock; `write` takes it at once, so that nothing deadlocks."""
 
     def __init__(self, url: str) -> None:
         try:

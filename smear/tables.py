@@ -9,9 +9,21 @@ Paths are relative to their source, since hosts mount shares at different places
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Index, MetaData, String, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Index,
+    MetaData,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+    exists,
+)
 from sqlalchemy.engine import Dialect
-from sqlmodel import Field, SQLModel
+from sqlalchemy.orm import aliased
+from sqlmodel import Field, SQLModel, col
 
 
 RevisionState = Literal["arriving", "queued", "classified", "reviewed", "signed", "failed", "listed"]
@@ -85,7 +97,10 @@ class RevisionRow(SQLModel, table=True):
     """
 
     __tablename__ = "revisions"
-    __table_args__ = (UniqueConstraint("slide", "number"), Index("ix_revisions_state_published", "state", "published_at"))
+    __table_args__ = (
+        UniqueConstraint("slide", "number"),
+        Index("ix_revisions_state_published", "state", "published_at"),
+    )
     id: int | None = Field(default=None, primary_key=True)
     slide: int = Field(foreign_key="slides.id", index=True)
     number: int
@@ -130,7 +145,7 @@ class PictureRow(SQLModel, table=True):
     size: int = Field(sa_column=Column(BigInteger, nullable=False))
     mtime_ns: int = Field(sa_column=Column(BigInteger, nullable=False))
     ctime_ns: int = Field(sa_column=Column(BigInteger, nullable=False))
-    inode: int = Field(sa_column=Column(String(20), nullable=False))
+    inode: str = Field(sa_column=Column(String(20), nullable=False))
 
 
 class BundleRow(SQLModel, table=True):
@@ -195,6 +210,12 @@ class DifferentialRow(SQLModel, table=True):
     remark: str | None = Field(default=None, max_length=16)
     problems: list[dict[str, str]] = Field(sa_column=Column(JSON, nullable=False))
     created_at: datetime = _time(nullable=False)
+
+
+def is_latest_revision() -> Any:
+    """The condition under which a RevisionRow in a query is its slide's latest."""
+    later = aliased(RevisionRow)
+    return ~exists().where(col(later.slide) == RevisionRow.slide, col(later.number) > RevisionRow.number)
 
 
 def key(value: int | None) -> int:

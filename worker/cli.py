@@ -90,7 +90,9 @@ def classify(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="A slide's folder, or a folder of slides.")],
     as_json: Json = False,
     cells: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Write a row a picture.")] = None,
-    bundle: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: the one that serves, or is shipped.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Default: the one that serves, or is shipped.")
+    ] = None,
     layout_name: Annotated[str | None, typer.Option("--layout", metavar="L")] = None,
     geometry: Annotated[str | None, typer.Option(metavar="G")] = None,
 ) -> None:
@@ -105,7 +107,11 @@ def classify(
     told: list[dict[str, Any]] = []
     with ExitStack() as stack:
         try:
-            writer = None if cells is None else cell_writer(stack.enter_context(cells.open("w", newline="", encoding="utf-8")))
+            writer = (
+                None
+                if cells is None
+                else cell_writer(stack.enter_context(cells.open("w", newline="", encoding="utf-8")))
+            )
         except OSError as error:
             _refuse(f"{cells}: {error.strerror}")
         bar = stack.enter_context(_progress_bar())

@@ -62,10 +62,14 @@ def _python(_: Settings) -> Finding:
 def _state_folder(settings: Settings) -> Finding:
     there = settings.var if settings.var.exists() else settings.var.parent
     if not os.access(there, os.W_OK):
-        return Finding("state folder", "bad", f"{settings.var} is not writable", "chown it to this user, or set WNET_VAR")
+        return Finding(
+            "state folder", "bad", f"{settings.var} is not writable", "chown it to this user, or set WNET_VAR"
+        )
     free = shutil.disk_usage(there).free
     if free < RESERVE_BYTES:
-        return Finding("state folder", "bad", f"{free // 2**20} MB free at {settings.var}", "make room, or set WNET_VAR")
+        return Finding(
+            "state folder", "bad", f"{free // 2**20} MB free at {settings.var}", "make room, or set WNET_VAR"
+        )
     if settings.database.startswith("sqlite") and on_network(there):
         cure = "SQLite needs a local disk: set WNET_VAR to one, or WNET_DATABASE_URL to PostgreSQL"
         return Finding("state folder", "bad", f"{settings.var} is on a network share", cure)

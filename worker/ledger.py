@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, func, update
+from sqlalchemy import CursorResult, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from smear.settings import Source
 from smear.store import Store
-from smear.tables import RevisionRow, RevisionState, SlideRow, SourceRow, key, utc_now
+from smear.tables import RevisionRow, RevisionState, SlideRow, SourceRow, is_latest_revision, key, utc_now
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def register_source(store: Store, source: Source) -> int:
 def known_slides(store: Store, source: int) -> dict[str, Known]:
     """Every slide of a source with its latest revision, by slide_id."""
     with store.read() as session:
-        return {slide_id: known for slide_id, known in _latest(session, SlideRow.source_id == source)}
+        return dict(_latest(session, SlideRow.source_id == source))
 
 
 def known_slide(store: Store, source: int, slide_id: str) -> Known | None:
@@ -84,15 +84,12 @@ def known_slide(store: Store, source: int, slide_id: str) -> Known | None:
 
 
 def _latest(session: Session, where: Any) -> list[tuple[str, Known]]:
-    newest = select(func.max(RevisionRow.number)).where(RevisionRow.slide == SlideRow.id).scalar_subquery()
     rows = session.exec(
         select(SlideRow, RevisionRow)
         .join(RevisionRow, col(RevisionRow.slide) == col(SlideRow.id))
-        .where(where, RevisionRow.number == newest)
+        .where(where, is_latest_revision())
     )
-    return [
-        (s.slide_id, Known(key(s.id), key(r.id), r.number, _state(r), r.signature)) for s, r in rows
-    ]
+    return [(s.slide_id, Known(key(s.id), key(r.id), r.number, _state(r), r.signature)) for s, r in rows]
 
 
 def _state(row: RevisionRow) -> RevisionState:
@@ -158,14 +155,15 @@ def fail_arriving(store: Store, revision: int, reason: str) -> None:
 def to_publish(store: Store, limit: int) -> list[int]:
     """Revisions that the broker has not accepted yet, oldest first, at most `limit`."""
     with store.read() as session:
-        return list(
-            session.exec(
-                select(col(RevisionRow.id))
+        return [
+            key(revision)
+            for revision in session.exec(
+                select(RevisionRow.id)
                 .where(RevisionRow.state == "queued", col(RevisionRow.published_at).is_(None))
                 .order_by(col(RevisionRow.settled_at), col(RevisionRow.id))
                 .limit(limit)
             )
-        )
+        ]
 
 
 def mark_published(store: Store, revisions: Iterable[int]) -> None:
@@ -179,9 +177,10 @@ def mark_published(store: Store, revisions: Iterable[int]) -> None:
 def unclaimed(store: Store) -> list[int]:
     """Revisions whose message the broker accepted and that nobody works on yet."""
     with store.read() as session:
-        return list(
-            session.exec(
-                select(col(RevisionRow.id))
+        return [
+            key(revision)
+            for revision in session.exec(
+                select(RevisionRow.id)
                 .where(
                     RevisionRow.state == "queued",
                     col(RevisionRow.published_at).is_not(None),
@@ -189,7 +188,7 @@ def unclaimed(store: Store) -> list[int]:
                 )
                 .order_by(col(RevisionRow.id))
             )
-        )
+        ]
 
 
 def held(store: Store) -> list[Held]:
@@ -212,7 +211,12 @@ def claim(store: Store, revision: int, worker: str) -> Claim | None:
     with store.write() as session:
         free = (RevisionRow.state == "queued", col(RevisionRow.claimed_by).is_(None))
         if not _change(
-            session, revision, free, claimed_by=worker, token=col(RevisionRow.token) + 1, attempts=col(RevisionRow.attempts) + 1
+            session,
+            revision,
+            free,
+            claimed_by=worker,
+            token=col(RevisionRow.token) + 1,
+            attempts=col(RevisionRow.attempts) + 1,
         ):
             return None
         row, slide, source = session.exec(
@@ -244,7 +248,9 @@ def give_up(store: Store, lost: Held, reason: str) -> bool:
     """As `take_back`, but for good: the revision has failed."""
     with store.write() as session:
         same = (RevisionRow.token == lost.token, RevisionRow.beat == lost.beat, RevisionRow.state == "queued")
-        return _change(session, lost.revision, same, **_released(), state="failed", reason=reason, finished_at=utc_now())
+        return _change(
+            session, lost.revision, same, **_released(), state="failed", reason=reason, finished_at=utc_now()
+        )
 
 
 def release(store: Store, claim: Claim, *, attempts: int) -> None:
@@ -264,19 +270,16 @@ def fail(store: Store, claim: Claim, reason: str) -> None:
 def retry(store: Store, slide_ids: Iterable[str] | None) -> int:
     """Queue failed slides again, these or all; how many there were."""
     with store.write() as session:
-        newest = select(func.max(RevisionRow.number)).where(RevisionRow.slide == SlideRow.id).scalar_subquery()
         query = (
             select(col(RevisionRow.id))
             .join(SlideRow, col(SlideRow.id) == col(RevisionRow.slide))
-            .where(RevisionRow.state == "failed", RevisionRow.number == newest)
+            .where(RevisionRow.state == "failed", is_latest_revision())
         )
         if slide_ids is not None:
             query = query.where(col(SlideRow.slide_id).in_(list(slide_ids)))
-        revisions = list(session.exec(query))
+        revisions = [key(revision) for revision in session.exec(query)]
         for revision in revisions:
-            _change(
-                session, revision, (), **_released(), state="queued", reason=None, finished_at=None, attempts=0
-            )
+            _change(session, revision, (), **_released(), state="queued", reason=None, finished_at=None, attempts=0)
         return len(revisions)
 
 

@@ -71,7 +71,9 @@ def register(store: Store, bundle: Bundle) -> int:
 def serving(store: Store) -> tuple[str, str] | None:
     """(bundle id, folder name) of the bundle that serves."""
     with store.read() as session:
-        row = session.exec(select(BundleRow).join(ServingRow, col(ServingRow.bundle) == col(BundleRow.id))).one_or_none()
+        row = session.exec(
+            select(BundleRow).join(ServingRow, col(ServingRow.bundle) == col(BundleRow.id))
+        ).one_or_none()
         return None if row is None else (row.bundle_id, row.folder)
 
 

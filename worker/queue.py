@@ -36,15 +36,10 @@ def publish(app: Celery, revision: int) -> None:
 
 def depth(app: Celery) -> int | None:
     """How many messages wait; None where the broker does not answer."""
-    try:
-        with app.connection_for_read(connect_timeout=3) as connection:
+    with app.connection_for_read(connect_timeout=3) as connection:
+        try:
             return int(connection.default_channel.queue_declare(SLIDES, passive=True).message_count)
-    except ChannelError:
-        return 0  # a queue without messages does not exist
-    except (OperationalError, OSError, *_transport_errors(app)):
-        return None
-
-
-def _transport_errors(app: Celery) -> tuple[type[Exception], ...]:
-    with app.connection_for_read() as connection:
-        return tuple(connection.connection_errors)
+        except ChannelError:
+            return 0  # a queue without messages does not exist
+        except (OperationalError, OSError, *connection.connection_errors):
+            return None

@@ -1,5 +1,7 @@
 """Writing a slide's result: one transaction, under the claim's token, and harmless when done twice."""
 
+from typing import Any
+
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
@@ -81,7 +83,12 @@ def _predictions(session: Session, slide: int, bundle: int, result: SlideResult,
 
 
 def _fill(row: PredictionRow, cell: Cell) -> PredictionRow:
-    row.state, row.cell_type, row.outside_score, row.problem = cell.state, cell.cell_type, cell.outside_score, cell.problem
+    row.state, row.cell_type, row.outside_score, row.problem = (
+        cell.state,
+        cell.cell_type,
+        cell.outside_score,
+        cell.problem,
+    )
     p = cell.probabilities or (None,) * 5
     row.p_neutrophil, row.p_eosinophil, row.p_basophil, row.p_lymphocyte, row.p_monocyte = p
     return row
@@ -92,7 +99,7 @@ def _differential(session: Session, revision: int, bundle: int, result: SlideRes
         select(DifferentialRow).where(DifferentialRow.revision == revision, DifferentialRow.bundle == bundle)
     ).one_or_none()
     counted, reported = result.cell_counts, result.differential
-    values = {
+    values: dict[str, Any] = {
         "backend": result.backend,
         **{name: counted.get(name, 0) for name in ("total", "classified", "outside", "misfit", "unreadable")},
         **reported.counts,

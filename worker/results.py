@@ -4,13 +4,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from smear.cells import CELL_TYPES
 from smear.report import CELL_COUNTS, slide_object
 from smear.store import Store
-from smear.tables import BundleRow, DifferentialRow, RevisionRow, ServingRow, SlideRow, SourceRow
+from smear.tables import (
+    BundleRow,
+    DifferentialRow,
+    RevisionRow,
+    ServingRow,
+    SlideRow,
+    SourceRow,
+    is_latest_revision,
+    key,
+)
 
 
 #: Rows fetched at a time: an archive of a million slides is printed without being held.
@@ -62,28 +70,28 @@ def results(store: Store, *, slide_id: str | None = None, everything: bool = Fal
         if slide_id is not None:
             query = query.where(SlideRow.slide_id == slide_id)
         if not everything:
-            newest = select(func.max(RevisionRow.number)).where(RevisionRow.slide == SlideRow.id).scalar_subquery()
-            query = query.where(RevisionRow.number == newest)
+            query = query.where(is_latest_revision())
         for batch in session.exec(query.execution_options(yield_per=_BATCH)).partitions():
             found = _differentials(session, [revision.id for _, _, revision in batch])
             for source, slide, revision in batch:
-                of_revision = found.get(revision.id, [])
-                if not everything:
-                    of_revision = sorted(of_revision, key=lambda pair: (pair[1].id == serving, pair[0].id))[-1:]
-                for differential, bundle in of_revision or [(None, None)]:
+                of_revision = found.get(key(revision.id), [])
+                if not of_revision:
+                    yield Result(source, slide, revision, None, None)
+                elif not everything:
+                    of_revision.sort(key=lambda pair: (pair[1].id == serving, key(pair[0].id)))
+                    del of_revision[:-1]
+                for differential, bundle in of_revision:
                     yield Result(source, slide, revision, differential, bundle)
 
 
-def _differentials(
-    session: Session, revisions: list[int | None]
-) -> dict[int | None, list[tuple[DifferentialRow | None, BundleRow | None]]]:
+def _differentials(session: Session, revisions: list[int | None]) -> dict[int, list[tuple[DifferentialRow, BundleRow]]]:
     rows = session.exec(
         select(DifferentialRow, BundleRow)
         .join(BundleRow, col(BundleRow.id) == col(DifferentialRow.bundle))
         .where(col(DifferentialRow.revision).in_(revisions))
         .order_by(col(DifferentialRow.id))
     )
-    found: dict[int | None, list[tuple[DifferentialRow | None, BundleRow | None]]] = {}
+    found: dict[int, list[tuple[DifferentialRow, BundleRow]]] = {}
     for differential, bundle in rows:
         found.setdefault(differential.revision, []).append((differential, bundle))
     return found

@@ -105,7 +105,9 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
         there = "" if source["there"] else "  [bold red]not there[/]"
         table.add_row("Drop folder", f"{escape(source['name'])}: {escape(source['drop'])} ({source['layout']}){there}")
     broker, database = told["broker"], told["database"]
-    table.add_row("Broker", f"answers, {broker['waiting']} waiting" if broker["answers"] else "[bold red]does not answer[/]")
+    table.add_row(
+        "Broker", f"answers, {broker['waiting']} waiting" if broker["answers"] else "[bold red]does not answer[/]"
+    )
     table.add_row("Database", escape(database["problem"]) if database["problem"] else "answers")
     table.add_row("Bundle", told.get("bundle") or "none")
     slides = told.get("slides", {})

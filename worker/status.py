@@ -9,7 +9,7 @@ from sqlmodel import col, select
 
 from smear.settings import Settings
 from smear.store import Store, StoreUnavailable, schema_problem
-from smear.tables import RevisionRow, SlideRow, utc_now
+from smear.tables import RevisionRow, is_latest_revision, utc_now
 from worker.models import serving
 from worker.queue import depth
 
@@ -47,14 +47,8 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
 
 
 def _slides(store: Store) -> dict[str, Any]:
-    newest = select(func.max(RevisionRow.number)).where(RevisionRow.slide == SlideRow.id).scalar_subquery()
     with store.read() as session:
-        latest = (
-            select(RevisionRow.state, func.count())
-            .join(SlideRow, col(SlideRow.id) == col(RevisionRow.slide))
-            .where(RevisionRow.number == newest)
-            .group_by(col(RevisionRow.state))
-        )
+        latest = select(RevisionRow.state, func.count()).where(is_latest_revision()).group_by(col(RevisionRow.state))
         by_state = {state: int(n) for state, n in session.exec(latest)}
         unfinished = col(RevisionRow.state).in_(["arriving", "queued"])
         oldest = session.exec(select(func.min(RevisionRow.arrived_at)).where(unfinished)).one()
@@ -68,9 +62,9 @@ def _slides(store: Store) -> dict[str, Any]:
         "slides": by_state,
         "working_on": int(held),
         "to_be_queued": int(unpublished),
-        "oldest_unfinished_seconds": None if oldest is None else _age_seconds(oldest),
+        "oldest_unfinished_seconds": _age_seconds(oldest),
     }
 
 
-def _age_seconds(then: datetime) -> float:
-    return round(max((utc_now() - then).total_seconds(), 0.0), 1)
+def _age_seconds(then: datetime | None) -> float | None:
+    return None if then is None else round(max((utc_now() - then).total_seconds(), 0.0), 1)

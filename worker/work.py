@@ -15,8 +15,8 @@ from smear.store import Store, StoreUnavailable
 from worker import ledger
 from worker.classify import BadAnswer, classify
 from worker.engines.face import Engine, EngineUnavailable
-from worker.ledger import Claim, Fenced
 from worker.lease import Lease
+from worker.ledger import Claim, Fenced
 from worker.models import NoBundle, ServingEngine
 from worker.reading import SlideChanging, SlideReader, SourceAway
 from worker.record import record
@@ -29,7 +29,7 @@ PATIENT_ATTEMPTS: Final = 3
 
 
 class Work:
-    """Classifies slides by their revision's row number. One a process; its parts are shared by the process's threads."""
+    """Classifies slides by their revision's row number. One a process, shared by the process's threads."""
 
     def __init__(self, settings: Settings, store: Store, engine: ServingEngine, reader: SlideReader) -> None:
         self._settings, self._store, self._engine, self._reader = settings, store, engine, reader

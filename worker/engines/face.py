@@ -32,7 +32,7 @@ class Engine(Protocol):
 
 def check_images(images: Images) -> None:
     """TypeError or ValueError unless these are C-contiguous (N, 128, 128, 3) uint8."""
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
+    if getattr(images, "dtype", None) != np.uint8:
         raise TypeError(f"an engine takes uint8 pictures, not {getattr(images, 'dtype', type(images).__name__)}")
     if images.ndim != 4 or images.shape[1:] != (SIDE_PX, SIDE_PX, 3):
         raise ValueError(f"an engine takes (N, {SIDE_PX}, {SIDE_PX}, 3) pictures, not {images.shape}")

@@ -1,4 +1,4 @@
-"""Is what lies in a finished slide's folder still what was classified? Stat decides what to read, content what is new."""
+"""Is what lies in a finished slide's folder still what was classified? Stat says what to read, content what is new."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -35,7 +35,7 @@ def recorded(store: Store, revision: int) -> dict[str, Recorded]:
             .where(PictureRow.revision == revision)
         )
         return {
-            p.path: Recorded(Stat(p.size, p.mtime_ns, p.ctime_ns, int(p.inode)), c.sha256 if c is not None else None)
+            p.path: Recorded(Stat(p.size, p.mtime_ns, p.ctime_ns, int(p.inode)), getattr(c, "sha256", None))
             for p, c in rows
         }
 

@@ -45,7 +45,7 @@ class Settling:
         is_whole: Callable[[FoundPicture], bool],
         now: float,
     ) -> Verdict:
-        """One look at a slide. `is_whole` reads a file's end and is asked once for each stat of a file that stands still."""
+        """One look at a slide. `is_whole` reads a file's end; it is asked once for each stat that stands still."""
         seen = self._slides.setdefault(slide_id, _Seen(changed_at=now))
         self._note(seen, listing, now)
         all_here = listing.complete_marker or (

@@ -52,9 +52,7 @@ class SourceWatch:
     def step(self, now: float) -> bool:
         """Do whatever is due; whether a slide has settled, so that there is something to publish."""
         if self._observing.step():
-            log.info(
-                "watching", drop=str(self._source.root), layout=self._source.layout, events=self._observing.kind
-            )
+            log.info("watching", drop=str(self._source.root), layout=self._source.layout, events=self._observing.kind)
             self._scan_due = now
         for slide_id, folder in self._observing.wakes.take():
             self._follow(slide_id, folder, now)
