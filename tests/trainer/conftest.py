@@ -1,4 +1,4 @@
-"""What the trainer's tests work on: the shipped pictures, a tiny data folder made of them, larger sets where they are."""
+"""What these tests work on: the shipped pictures, a tiny data folder made of them, larger sets where they are."""
 
 import os
 import shutil

@@ -20,7 +20,9 @@ def test_figures_agree_with_sklearns():
     assert got.class_average == pytest.approx(balanced_accuracy_score(labels, predicted))
     assert got.accuracy == pytest.approx((predicted == labels).mean())
     exact = np.maximum(probabilities.astype(np.float64), 1e-12)
-    assert got.nll == pytest.approx(log_loss(labels, exact / exact.sum(axis=1, keepdims=True), labels=range(5)), rel=1e-5)
+    assert got.nll == pytest.approx(
+        log_loss(labels, exact / exact.sum(axis=1, keepdims=True), labels=range(5)), rel=1e-5
+    )
 
 
 def test_calibration_error_is_the_weighted_gap_of_fifteen_bins():

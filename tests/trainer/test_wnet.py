@@ -15,11 +15,12 @@ def test_it_has_the_papers_number_of_parameters():
 
 def test_it_starts_from_glorot_uniform_weights_and_zero_biases():
     for layer in WNet().layers():
-        fan_in = layer.weight[0].numel()
-        fan_out = layer.weight.shape[0] * layer.weight[0, 0].numel()
+        weight = layer.weight.detach()
+        fan_in = weight[0].numel()
+        fan_out = weight.shape[0] * weight[0, 0].numel()
         limit = (6 / (fan_in + fan_out)) ** 0.5
-        assert float(layer.weight.abs().max()) <= limit
-        assert float(layer.weight.std()) == pytest.approx(limit / 3**0.5, rel=0.1)
+        assert float(weight.abs().max()) <= limit * 1.0001
+        assert float(weight.std()) == pytest.approx(limit / 3**0.5, rel=0.1)
         assert not layer.bias.any()
 
 
@@ -58,7 +59,7 @@ def test_dropout_drops_the_given_share_and_keeps_the_mean():
     assert float((dropped == 0).float().mean()) == pytest.approx(0.6, abs=0.01)
     assert float(dropped.mean()) == pytest.approx(1, abs=0.02)
     whole = WNet(conv_drop=0.25, whole_channels=True)._drop_maps(maps)
-    assert set(whole.mean(dim=(2, 3)).flatten().tolist()) == {0.0, pytest.approx(1 / 0.75)}
+    assert sorted(set(whole.mean(dim=(2, 3)).flatten().tolist())) == pytest.approx([0, 1 / 0.75])
 
 
 def test_nothing_is_dropped_when_it_is_asked_to_answer():

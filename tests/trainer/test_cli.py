@@ -1,0 +1,191 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from smear import bundle, shipped
+from smear.cells import CELL_TYPES
+from trainer import cli
+
+
+def trainer(*arguments: object):
+    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+
+
+def _one_sentence(result) -> str:
+    assert result.stdout == ""
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert "Traceback" not in result.stderr
+    assert lines[-1].startswith("trainer: ")
+    return lines[-1]
+
+
+def test_describe_prints_the_network_layer_by_layer():
+    result = trainer("describe")
+    assert result.exit_code == 0
+    assert "16,806,949" in result.stdout
+    assert "16,778,240" in result.stdout
+    printed = json.loads(trainer("describe", "--json").stdout)
+    assert printed["model"] == "wnet"
+    assert printed["parameters"] == sum(layer["parameters"] for layer in printed["layers"]) == 16_806_949
+
+
+def test_describe_counts_a_data_folder_as_the_papers_table_2_does():
+    folder = shipped.folder("holdout")
+    printed = json.loads(trainer("describe", "--data", folder, "--json").stdout)
+    assert printed["images"] == 595
+    assert printed["types"]["basophil"] == {"count": 38, "percent": 6.39}
+    assert "basophil" in trainer("describe", "--data", folder).stdout
+
+
+def test_the_shipped_bundle_reaches_its_class_average_on_the_shipped_holdout(shipped_bundle):
+    result = trainer(
+        "evaluate", shipped_bundle.folder, "--data", shipped.folder("holdout"), "--geometry", "whole", "--json"
+    )
+    assert result.exit_code == 0
+    (line,) = result.stdout.splitlines()
+    printed = json.loads(line)
+    assert set(printed) == {"images", "accuracy", "class_average", "recall", "confusion", "ece", "nll"}
+    assert printed["images"] == 595
+    assert printed["class_average"] >= 0.95
+    assert min(printed["recall"].values()) >= 0.85
+    stored = shipped_bundle.manifest.scores["holdout"]
+    assert printed["class_average"] == pytest.approx(stored["class_average"], abs=0.005)
+
+
+def test_the_holdouts_originals_can_be_judged_in_a_folder_of_all(shipped_bundle, test_data):
+    result = trainer("evaluate", shipped_bundle.folder, "--data", test_data / "pbc", "--part", "holdout", "--json")
+    printed = json.loads(result.stdout)
+    assert printed["images"] == 595
+    assert printed["class_average"] >= 0.95
+
+
+def test_fit_makes_a_bundle_and_goes_on_after_an_interruption_to_the_same_one(make_data, tmp_path, monkeypatch):
+    data = make_data(per_type=4)
+    call = ["fit", "--data", data, "--name", "tiny", "--geometry", "whole", "--epochs", 2, "--seed", 3, "--json"]
+    undisturbed = trainer(*call, "--out", tmp_path / "one")
+    assert undisturbed.exit_code == 0, undisturbed.stderr
+
+    def stop_after_one(training, checkpoint, on_epoch, on_step):
+        checkpoint.save(training.state()) if training.run_epoch(on_step) else None
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cli, "run", stop_after_one)
+        interrupted = trainer(*call, "--out", tmp_path / "two")
+    assert interrupted.exit_code == 1
+    assert "the same command goes on" in _one_sentence(interrupted)
+    resumed = trainer(*call, "--out", tmp_path / "two")
+    assert json.loads(resumed.stdout)["bundle"] == json.loads(undisturbed.stdout)["bundle"]
+
+    made = bundle.load(tmp_path / "two" / "tiny")
+    assert made.network.read_bytes() == (tmp_path / "one" / "tiny" / "wnet.onnx").read_bytes()
+    assert [p.name for p in (tmp_path / "two").iterdir()] == ["tiny"]
+    assert made.manifest.command == "trainer fit --data data --name tiny --geometry whole --epochs 2 --seed 3"
+    assert made.manifest.recipe["epochs"] == 2
+    assert (
+        str(tmp_path) not in (made.folder / "manifest.json").read_text() + (made.folder / "MODEL_CARD.md").read_text()
+    )
+
+
+def test_training_starts_from_a_bundles_weights(make_data, tmp_path, shipped_bundle):
+    result = trainer(
+        "fit", "--data", make_data(per_type=4), "--name", "further", "--out", tmp_path / "models",
+        "--geometry", "whole", "--epochs", 1, "--init", shipped_bundle.folder, "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    printed = json.loads(result.stdout)
+    assert printed["scores"]["holdout"]["class_average"] > 0.8
+    assert bundle.load(tmp_path / "models" / "further").manifest.parent == shipped_bundle.bundle_id
+
+
+def test_calibrate_keeps_the_network_and_makes_a_new_bundle(make_data, tmp_path, shipped_bundle):
+    whole = shipped.folder("samples")
+    truth = json.loads((whole / "truth.json").read_text())
+    data = tmp_path / "cells"
+    for cell_type in CELL_TYPES:
+        (data / cell_type).mkdir(parents=True)
+    for slide, known in truth.items():
+        for name, cell_type in known["files"].items():
+            (data / cell_type / f"{slide}_{name}").write_bytes((whole / slide / name).read_bytes())
+    call = [
+        "calibrate",
+        shipped_bundle.folder,
+        "--data",
+        data,
+        "--name",
+        "again",
+        "--out",
+        tmp_path,
+        "--score",
+        "energy",
+    ]
+    result = trainer(*call, "--json")
+    assert result.exit_code == 0, result.stderr
+    made = bundle.load(tmp_path / "again")
+    assert made.manifest.files["wnet.onnx"] == shipped_bundle.manifest.files["wnet.onnx"]
+    assert made.manifest.parent == shipped_bundle.bundle_id != made.bundle_id
+    assert made.manifest.calibration.outside.score == "energy"
+    assert trainer(*call).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda data: (data / "basophil" / "x.txt").touch() or [p.unlink() for p in (data / "basophil").glob("*.jpg")],
+         "0 pictures of type basophil"),
+        (lambda data: (data / "blast").mkdir(), "'blast'"),
+        (lambda data: data.rename(data.with_name("gone")), "no data folder at"),
+        (lambda data: (data / "monocyte" / "twin.jpg").write_bytes(next((data / "basophil").iterdir()).read_bytes()),
+         "two labels"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["fit", "calibrate", "split", "describe"])
+def test_a_bad_data_folder_is_one_sentence_and_exit_2(command, spoil, says, make_data, tmp_path, shipped_bundle):
+    data = make_data()
+    spoil(data)
+    calls = {
+        "fit": ["--name", "x", "--geometry", "whole", "--out", tmp_path / "models"],
+        "calibrate": [shipped_bundle.folder, "--name", "x", "--out", tmp_path / "models"],
+        "split": ["--out", tmp_path / "models"],
+        "describe": [],
+    }
+    result = trainer(command, "--data", data, *calls[command])
+    assert result.exit_code == 2
+    assert says in _one_sentence(result)
+    assert not list((tmp_path / "models").glob("*")) if (tmp_path / "models").exists() else True
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--name", "taken"], "is there already"),
+        (["--name", "../up"], "cannot be a bundle's name"),
+        (["--name", "x", "--geometry", "round"], "no geometry profile 'round'"),
+        (["--name", "x", "--geometry", "di60"], "profile di60 takes"),
+        (["--name", "x", "--init", "nowhere"], "no bundle at nowhere"),
+        (["--name", "x", "--geometry", "whole", "--elsewhere", "nowhere"], "no data folder at nowhere"),
+        (["--name", "x", "--geometry", "whole", "--outside", "nowhere"], "no folder at nowhere"),
+    ],
+)
+def test_a_bad_call_of_fit_is_one_sentence_and_exit_2(options, says, make_data, tmp_path):
+    (tmp_path / "models" / "taken").mkdir(parents=True)
+    result = trainer("fit", "--data", make_data(), "--out", tmp_path / "models", *options)
+    assert result.exit_code == 2
+    assert says in _one_sentence(result)
+
+
+def test_what_is_neither_bundle_nor_checkpoint_cannot_be_judged(tmp_path):
+    (tmp_path / "x.pt").write_bytes(b"no checkpoint")
+    result = trainer("evaluate", tmp_path / "x.pt", "--data", shipped.folder("holdout"))
+    assert result.exit_code == 2
+    assert "neither a bundle's folder nor a checkpoint" in _one_sentence(result)
+    assert trainer("evaluate", tmp_path, "--data", shipped.folder("holdout")).exit_code == 2
+
+
+def test_importing_the_trainer_does_nothing():
+    code = "import sys, trainer.cli; sys.exit(bool({'celery', 'openvino', 'worker'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,95 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from smear.geometry import profile
+from trainer import fit, training_set
+from trainer.checkpoint import Checkpoint, OtherRun
+from trainer.recipes import Recipe
+from trainer.training_set import TrainingSet
+
+
+_TWO_EPOCHS = replace(Recipe(), epochs=2, batch=8)
+
+
+@pytest.fixture
+def tiny(make_data) -> TrainingSet:
+    choice = training_set.choose(make_data(per_type=4), 0.25, training_set.withheld())
+    return training_set.load(choice, profile("whole"))
+
+
+def _stop_after_one(epoch: fit.Epoch) -> None:
+    if epoch.number == 1:
+        raise KeyboardInterrupt
+
+
+def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tiny, tmp_path):
+    undisturbed = fit.Training(_TWO_EPOCHS, tiny, seed=5)
+    for _ in range(2):
+        undisturbed.run_epoch()
+
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "run")
+    with pytest.raises(KeyboardInterrupt):
+        fit.run(fit.Training(_TWO_EPOCHS, tiny, seed=5), checkpoint, _stop_after_one)
+    resumed = fit.Training(_TWO_EPOCHS, tiny, seed=5)
+    resumed.restore(checkpoint.load())
+    assert resumed.epochs_done == 1
+    resumed.run_epoch()
+
+    for name, value in undisturbed.average.items():
+        assert torch.equal(value, resumed.average[name]), name
+        assert torch.equal(undisturbed.network.state_dict()[name], resumed.network.state_dict()[name]), name
+    assert not torch.equal(undisturbed.average["dense2.weight"], undisturbed.network.state_dict()["dense2.weight"])
+
+
+def test_another_seed_is_another_run(tiny, tmp_path):
+    losses = [fit.Training(_TWO_EPOCHS, tiny, seed=seed).run_epoch().loss for seed in (1, 1, 2)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_it_learns_what_it_is_shown(tiny):
+    recipe = replace(Recipe(), epochs=10, warmup_epochs=2, average_epochs=0.5, dense_drop=0, conv_drop=0)
+    calm = replace(recipe.augmentation, warped_share=0, stain=0.05, hue=0.05, saturation=0.05)
+    training = fit.Training(replace(recipe, augmentation=calm), tiny, seed=0)
+    losses = [training.run_epoch().loss for _ in range(recipe.epochs)]
+    assert losses[-1] < 0.75 * losses[0]
+
+
+def test_a_loss_that_is_no_number_breaks_the_run_off(tiny):
+    training = fit.Training(_TWO_EPOCHS, tiny, seed=0)
+    with torch.no_grad():
+        training.network.dense2.bias[0] = float("nan")
+    with pytest.raises(fit.BrokeOff, match="the loss became nan in epoch 1"):
+        training.run_epoch()
+
+
+def test_a_full_disk_breaks_the_run_off_and_leaves_the_last_checkpoint(tiny, tmp_path):
+    class FullDisk(Checkpoint):
+        def save(self, state):
+            raise OSError("no space left on device")
+
+    with pytest.raises(fit.BrokeOff, match="no space left"):
+        fit.run(fit.Training(_TWO_EPOCHS, tiny, seed=0), FullDisk(tmp_path / "checkpoint.pt", "run"))
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_none_is_none(tmp_path):
+    path = tmp_path / "run" / "checkpoint.pt"
+    assert Checkpoint(path, "one").load() is None
+    Checkpoint(path, "one").save({"epochs_done": 3})
+    assert Checkpoint(path, "one").load() == {"epochs_done": 3}
+    with pytest.raises(OtherRun, match="other data or settings"):
+        Checkpoint(path, "two").load()
+    Checkpoint(path, "one").remove()
+    assert not path.parent.exists()
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero():
+    recipe = replace(Recipe(), epochs=10, warmup_epochs=1)
+    rates = np.array([fit.learning_rate(recipe, step, 20) for step in range(200)])
+    assert rates[0] == pytest.approx(recipe.learning_rate / 20)
+    assert rates.argmax() in {19, 20}
+    assert rates.max() == pytest.approx(recipe.learning_rate)
+    assert (np.diff(rates[20:]) < 0).all()
+    assert rates[-1] < 1e-3 * recipe.learning_rate
