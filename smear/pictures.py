@@ -6,6 +6,7 @@ with a reason a technologist can act on, because a network would classify the ru
 
 import io
 import struct
+import zlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ MAX_PIXELS: Final = 16_000_000
 _JPEG, _PNG, _BMP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM"
 _PNG_END: Final = b"IEND\xaeB`\x82"
 _JPEG_END: Final = b"\xff\xd9"
-_PNG_DEPTH_AT, _PNG_HEADER_BYTES = 24, 33
+_PNG_DEPTH_AT: Final = 24
 _PADDING: Final = b"\0\r\n\x1a "  # what writers that allocate ahead, or transfers, leave behind the end marker
 _WITH_COLOUR: Final = frozenset({"RGB", "P"})
 
@@ -55,8 +56,9 @@ def ends(data: bytes) -> bool:
 
 
 def _zero_tail(bmp: bytes) -> bool:
-    # A BMP has no end marker: a last quarter of nothing but zeros is a file allocated ahead, not a stained smear.
-    tail = bmp[-(len(bmp) // 4) :]
+    # A BMP has no end marker: a last hundredth of nothing but zeros (a few rows of pixels) is a file allocated ahead,
+    # not a stained smear.
+    tail = bmp[-(len(bmp) // 100) :]
     return not any(tail)
 
 
@@ -109,19 +111,42 @@ def _decode_jpeg(data: bytes, fits: CheckSize | None) -> RGB:
 
 
 def _decode_other(data: bytes, kind: str, fits: CheckSize | None) -> RGB:
+    if kind == "PNG":
+        _check_chunks(data)
     try:
         # The header is asked first: Pillow itself only warns of a picture that unfolds to gigabytes.
         _check_size(*_declared_size(data, kind), fits)
         with Image.open(io.BytesIO(data), formats=[kind]) as picture:
-            if not ends(data):
-                raise UnreadablePicture(f"truncated {kind}: its end is missing")
-            if kind == "PNG" and len(data) >= _PNG_HEADER_BYTES and data[_PNG_DEPTH_AT] > 8:
+            if kind == "BMP" and not ends(data):
+                raise UnreadablePicture("truncated BMP: its end is missing")
+            if kind == "PNG" and data[_PNG_DEPTH_AT] > 8:
                 raise UnreadablePicture("16 bits a channel: 8 are expected")
             return np.asarray(_in_colour(picture))
     except struct.error:
         raise UnreadablePicture(f"damaged {kind}: its header is cut short") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UnreadablePicture(f"damaged {kind}: {error}") from None
+
+
+def _check_chunks(png: bytes) -> None:
+    """Raise UnreadablePicture unless a PNG is whole, chunk by chunk, and begins with its one header.
+
+    Pillow leaves the checksums of pixels unchecked, and takes a header wherever it stands: a later one would get
+    past the check of the size.
+    """
+    at, ended = len(_PNG), False
+    while not ended and at + 12 <= len(png):
+        length, kind = struct.unpack_from(">I4s", png, at)
+        end = at + 12 + length
+        if end > len(png):
+            break
+        if (kind == b"IHDR") != (at == len(_PNG)):
+            raise UnreadablePicture("damaged PNG: its header is not where it belongs")
+        if zlib.crc32(png[at + 4 : end - 4]) != struct.unpack_from(">I", png, end - 4)[0]:
+            raise UnreadablePicture("damaged PNG: a checksum is wrong")
+        at, ended = end, kind == b"IEND"
+    if not ended:
+        raise UnreadablePicture("truncated PNG: its end is missing")
 
 
 def _declared_size(data: bytes, kind: str) -> tuple[int, int]:
