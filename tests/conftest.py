@@ -1,0 +1,171 @@
+"""What tests of every room share: clean settings, real databases, the shipped pictures and bundle."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smear import shipped
+from smear.settings import Settings
+from smear.store import Store, migrate
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("WNET_") and name != "WNET_TEST_DATA":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> Callable[..., Settings]:
+    """make_settings(**values): settings with WNET_VAR in the test's own folder, no variable and no .env read."""
+
+    def make(**values: Any) -> Settings:
+        return Settings(_env_file=None, **({"var": tmp_path / "var"} | values))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    return shipped.folder("samples")
+
+
+@pytest.fixture(scope="session")
+def sample_pictures(samples: Path) -> list[Path]:
+    """Every shipped sample picture, in order: JPEGs of distinct content."""
+    return sorted(samples.glob("*/*.jpg"))
+
+
+@pytest.fixture
+def make_slide(sample_pictures: list[Path]) -> Callable[..., Path]:
+    """make_slide(root, slide_id, n, first=0): a slide's folder of n sample pictures, from the first-th on."""
+
+    def make(root: Path, slide_id: str, n: int, first: int = 0) -> Path:
+        folder = root / slide_id
+        folder.mkdir(parents=True, exist_ok=True)
+        for i, picture in enumerate(sample_pictures[first : first + n]):
+            shutil.copyfile(picture, folder / f"cell_{first + i:03}.jpg")
+        return folder
+
+    return make
+
+
+# --- databases ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database at head, to be copied."""
+    folder = tmp_path_factory.mktemp("migrated")
+    store = Store(f"sqlite:///{folder / 'wnet.sqlite'}")
+    migrate(store, folder / "lock")
+    store.close()
+    return folder / "wnet.sqlite"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of our own on a Unix socket; SQLAlchemy URL with {} for the database's name."""
+    pytest.importorskip("psycopg", reason="needs the package psycopg")
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = str(found[-1]) if found else shutil.which("initdb")
+    if initdb is None:
+        pytest.skip("needs PostgreSQL's own programs: apt-get install postgresql")
+    who: dict[str, Any] = {}
+    # Not the test's own folder: its parents are closed to the unprivileged user that the server insists on.
+    folder = Path(tempfile.mkdtemp(prefix="wnet-pg-"))
+    if os.getuid() == 0:
+        names = {entry.pw_name: entry for entry in pwd.getpwall()}
+        user = names.get("postgres") or names["nobody"]
+        who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    data, log = folder / "data", folder / "log"
+    control = [str(Path(initdb).with_name("pg_ctl")), "-D", str(data), "-w", "-s"]
+    try:
+        make = [initdb, "-D", str(data), "-U", "wnet", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(make, check=True, capture_output=True, cwd=folder, **who)
+        options = f"-k {folder} -c listen_addresses= -c fsync=off -c shared_buffers=16MB -c max_connections=40"
+        start = [*control, "-l", str(log), "-o", options, "start"]
+        subprocess.run(start, check=True, cwd=folder, stdout=subprocess.DEVNULL, **who)
+        try:
+            yield f"postgresql+psycopg://wnet@/{{}}?host={folder}"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd=folder, **who)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sql(url: str, statement: str) -> None:
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(url.format("postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    _sql(postgres, "CREATE DATABASE migrated")
+    store = Store(postgres.format("migrated"))
+    migrate(store, tmp_path_factory.mktemp("lock") / "lock")
+    store.close()
+    return postgres
+
+
+@pytest.fixture
+def empty_postgres(postgres: str) -> Iterator[str]:
+    """URL of a new, empty PostgreSQL database."""
+    _sql(postgres, "CREATE DATABASE empty")
+    yield postgres.format("empty")
+    _sql(postgres, "DROP DATABASE empty WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Store]:
+    """A migrated SQLite database where the settings of `make_settings` look for it."""
+    file = tmp_path / "var" / "wnet.sqlite"
+    file.parent.mkdir(exist_ok=True)
+    shutil.copyfile(migrated_sqlite, file)
+    store = Store(f"sqlite:///{file}")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def postgres_store(migrated_postgres: str) -> Iterator[Store]:
+    _sql(migrated_postgres, "CREATE DATABASE one TEMPLATE migrated")
+    store = Store(migrated_postgres.format("one"))
+    yield store
+    store.close()
+    _sql(migrated_postgres, "DROP DATABASE one WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """A migrated database of each kind."""
+    made: Store = request.getfixturevalue("sqlite_store" if request.param == "sqlite" else "postgres_store")
+    return made
+
+
+@pytest.fixture
+def dump() -> Callable[[Store], dict[str, list[tuple[Any, ...]]]]:
+    """dump(store): every row of every table, to be compared before and after."""
+    from sqlmodel import SQLModel, select
+
+    def read(store: Store) -> dict[str, list[tuple[Any, ...]]]:
+        with store.read() as session:
+            return {
+                table.name: sorted((tuple(row) for row in session.execute(select(table))), key=repr)
+                for table in SQLModel.metadata.sorted_tables
+            }
+
+    return read
