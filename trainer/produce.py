@@ -1,7 +1,7 @@
 """From trained weights to a bundle: export, calibrate, judge, write the card."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from trainer.calibrate import CHOSEN_SCORE, calibrate
 from trainer.card import Facts, card
 from trainer.checkpoint import Checkpoint
 from trainer.fit import Weights
-from trainer.judge import OutsideSet, judge, judge_outside, read_outside
+from trainer.judge import OutsideSet, judge, judge_outside, out_of_focus, read_outside
 from trainer.recipes import Recipe
 from trainer.training_set import Choice, TrainingSet
 
@@ -111,7 +111,9 @@ def produce(order: Order, choice: Choice, data: TrainingSet, weights: Weights, o
     def judged(pixels: Pixels) -> dict[str, Any]:
         return judge(reference.answers(network, pixels.images)[0], pixels.labels, calibration)
 
-    scores["holdout"] = judged(shipped_holdout())
+    holdout = shipped_holdout()
+    scores["holdout"] = judged(holdout)
+    scores["holdout_out_of_focus"] = judged(replace(holdout, images=out_of_focus(holdout.images)))
     if choice.holdout:
         scores["holdout_originals"] = judged(load_pixels(choice.holdout, order.geometry))
     if others.elsewhere and order.elsewhere:

@@ -1,0 +1,54 @@
+import json
+
+import pytest
+
+from smear.bundle import Bundle
+from smear.cells import CELL_TYPES
+from trainer import produce
+from trainer.recipes import Recipe
+
+
+def test_the_shipped_bundle_is_honest_about_where_it_comes_from(shipped_bundle: Bundle):
+    manifest = shipped_bundle.manifest
+    assert manifest.data.name == "pbc"
+    assert manifest.command.startswith("trainer fit --data pbc --name wnet-pbc ")
+    assert manifest.recipe["epochs"] > 1
+    assert sum(manifest.training_mix.values()) == pytest.approx(1, abs=1e-5)
+    assert set(manifest.training_mix) == set(CELL_TYPES)
+    assert set(manifest.scores) >= {"inner", "holdout", "holdout_originals", "elsewhere", "outside"}
+    for part in ("holdout", "holdout_originals"):
+        assert manifest.scores[part]["images"] == 595
+        assert manifest.scores[part]["class_average"] >= 0.95
+
+
+def test_the_shipped_card_carries_licence_limits_and_the_scores(shipped_bundle: Bundle):
+    card = (shipped_bundle.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    average = 100 * shipped_bundle.manifest.scores["holdout"]["class_average"]
+    for part in ("research use only", "CC BY 4.0", "Acevedo", "outside", f"| {average:.1f} |", "chula"):
+        assert part in card
+    for kind in shipped_bundle.manifest.scores["outside"]["recall"]:
+        assert kind in card
+
+
+def test_the_shipped_bundle_keeps_within_its_size(shipped_bundle: Bundle):
+    assert sum(p.stat().st_size for p in shipped_bundle.folder.iterdir()) <= 36_000_000
+
+
+def test_the_recipe_in_the_manifest_has_every_number_of_the_recipe(shipped_bundle: Bundle):
+    recipe = shipped_bundle.manifest.recipe
+    assert set(recipe) == {*Recipe.__dataclass_fields__, "seed"}
+    assert set(recipe["augmentation"]) == set(Recipe().augmentation.__dataclass_fields__)
+    assert json.loads(json.dumps(recipe)) == recipe
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "../up", "a b", ".hidden", "x" * 64])
+def test_a_name_that_a_bundle_cannot_have_is_refused_before_training(name, tmp_path):
+    with pytest.raises(produce.BadOrder, match=r"cannot be a bundle's name"):
+        produce.check_name(tmp_path, name)
+
+
+def test_a_name_that_is_taken_is_refused_before_training(tmp_path):
+    (tmp_path / "taken").mkdir()
+    produce.check_name(tmp_path, "free")
+    with pytest.raises(produce.BadOrder, match="never edited"):
+        produce.check_name(tmp_path, "taken")
