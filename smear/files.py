@@ -46,7 +46,7 @@ def open_folder(root: Path, relative: str) -> Iterator[int]:
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in Path(relative).parts:
-            if part == "..":
+            if part in {"..", "/"}:
                 raise NotADirectoryError(f"{relative!r} leaves its source")
             inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | _NO_FOLLOW, dir_fd=descriptor)
             os.close(descriptor)
@@ -69,10 +69,15 @@ def read_file(folder: int, name: str, max_bytes: int = MAX_BYTES) -> tuple[bytes
         if error.errno in {errno.ENXIO, errno.EACCES, errno.EPERM}:  # ENXIO: a socket
             raise UnreadablePicture(f"cannot be opened: {error.strerror}") from None
         raise
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
+    try:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             raise UnreadablePicture("not a plain file")
+        file = os.fdopen(descriptor, "rb", buffering=0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    with file:
         if before.st_size > max_bytes:
             raise UnreadablePicture(
                 f"file of {before.st_size / 2**20:.0f} MB, at most {max_bytes / 2**20:.3g} MB are read"
