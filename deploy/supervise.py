@@ -3,6 +3,7 @@
 supervisord does the supervising, inside this process; the Procfile stays the one list of processes.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from supervisor import events
+from supervisor.medusa import asyncore_25 as asyncore
 from supervisor.options import ServerOptions
 from supervisor.supervisord import Supervisor
 from supervisor.xmlrpc import SupervisorTransport
@@ -37,7 +39,9 @@ class ForeverSupervisor(Supervisor):  # type: ignore[misc]
         """Supervisor clears its subscribers before it gets here, so ours are put in now."""
         events.subscribe(events.ProcessStateBackoffEvent, _never_give_up)
         events.subscribe(events.ProcessLogEvent, _show)
-        super().runforever()
+        # This is how supervisord ends its loop once all its processes have stopped.
+        with contextlib.suppress(asyncore.ExitNow):
+            super().runforever()
 
 
 def _never_give_up(event: Any) -> None:
@@ -115,7 +119,7 @@ stdout_events_enabled=true
 stdout_logfile={quoted(logs / f"{name}.log")}
 stdout_logfile_maxbytes={LOG_BYTES}
 stdout_logfile_backups={LOG_BACKUPS}
-environment=REMAP_SIGTERM="SIGQUIT",PYTHONUNBUFFERED="1"
+environment=PYTHONUNBUFFERED="1"
 """
         )
     return "\n".join(sections)

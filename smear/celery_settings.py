@@ -36,9 +36,11 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_connection_retry": True,
-        # On shutdown the slide in hand is finished; on a lost connection too (its result is written by token).
+        # On a lost connection the slide in hand is finished: its result is written under its token. On SIGTERM the
+        # pool `solo` finishes it too; other pools are asked to by REMAP_SIGTERM=SIGQUIT, and get this long.
         "worker_soft_shutdown_timeout": 20,
-        "worker_enable_soft_shutdown_on_idle": True,
+        # An idle worker has nothing to hand back, so it need not wait those 20 s.
+        "worker_enable_soft_shutdown_on_idle": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         # Nothing here needs remote control or gossip; both cost connections and a process's attention.
         "worker_enable_remote_control": False,

@@ -52,6 +52,8 @@ def server_command(program: Path, settings: Settings) -> list[str]:
         *("--maxmemory", "256mb"),
         *("--maxmemory-policy", "noeviction"),
         *("--loglevel", "warning"),
+        # Its command line stays what it was, for whoever looks with ps.
+        *("--set-proc-title", "no"),
     ]
 
 

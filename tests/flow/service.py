@@ -1,0 +1,143 @@
+"""The whole service, started as `make run` starts it and driven from outside."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+#: What each process of the Procfile looks like from outside.
+COMMANDS = {"broker": "-server", "watcher": "worker watch", "worker": "-Q slides"}
+
+
+class Service:
+    """One supervised service on a WNET_VAR of its own."""
+
+    def __init__(self, var: Path, **settings: str) -> None:
+        self.var, self.drop, self.log = var, var / "in", var.parent / "run.log"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("WNET_")},
+            "WNET_VAR": str(var),
+            "WNET_DROP": str(self.drop),
+            "WNET_FILE_SETTLE_SECONDS": "0.5",
+            "WNET_SETTLE_SECONDS": "2",
+            "WNET_SCAN_SECONDS": "5",
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it watches."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "deploy/supervise.py"],
+                cwd=PROJECT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.wait_for(lambda: "event=watching" in self.said(), 30)
+
+    def stop(self) -> float:
+        """Stop it as Ctrl-C does; seconds that took. Whatever is left over is killed and is an error."""
+        assert self._process is not None
+        started = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(30)
+        finally:
+            left = self.processes()
+            for process in left:
+                process.kill()
+        assert not left, f"outlived its supervisor: {left}"
+        return time.monotonic() - started
+
+    def said(self) -> str:
+        """Everything the service has printed."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def processes(self, name: str | None = None) -> list[psutil.Process]:
+        """The service's own processes, all or those of one line of the Procfile, children included."""
+        assert self._process is not None
+        try:
+            children = psutil.Process(self._process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            children = []
+        # Whoever lost its parent still carries its WNET_VAR.
+        orphans = [p for p in psutil.process_iter() if _var_of(p) == str(self.var)]
+        found = {p.pid: p for p in [*children, *orphans] if p.pid not in {self._process.pid, os.getpid()}}
+        return [p for p in found.values() if name is None or COMMANDS[name] in _command_of(p)]
+
+    def kill(self, name: str) -> None:
+        """`kill -9` the whole process tree of one line of the Procfile."""
+        roots = self.processes(name)
+        assert roots, f"no {name} to kill"
+        tree = {child for root in roots for child in [root, *root.children(recursive=True)]}
+        for process in tree:
+            process.kill()
+
+    def worker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the `worker` command on this service."""
+        command = [sys.executable, "-c", "from worker.cli import main; main()", *arguments]
+        return subprocess.run(
+            command, cwd=PROJECT, env=self.environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def results(self, *arguments: str) -> dict[str, dict[str, Any]]:
+        """`worker results --json`, by slide; no slide may be there twice."""
+        done = self.worker("results", "--json", *arguments)
+        assert done.returncode == 0, done.stderr
+        slides = [json.loads(line) for line in done.stdout.splitlines()]
+        by_name = {slide["slide_id"]: slide for slide in slides}
+        assert len(by_name) == len(slides), "a slide came out twice"
+        return by_name
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Rows straight from the database."""
+        with sqlite3.connect(f"file:{self.var / 'wnet.sqlite'}?mode=ro", uri=True, timeout=30) as connection:
+            return connection.execute(query).fetchall()
+
+    def dump(self) -> list[str]:
+        """The whole database as SQL."""
+        with sqlite3.connect(f"file:{self.var / 'wnet.sqlite'}?mode=ro", uri=True, timeout=30) as connection:
+            return list(connection.iterdump())
+
+    def states(self) -> dict[str, tuple[int, str]]:
+        """(revision, state) of every slide's latest revision, by slide."""
+        query = """SELECT s.slide_id, r.number, r.state FROM slides s JOIN revisions r ON r.slide = s.id
+                   ORDER BY r.number"""
+        return {slide_id: (number, state) for slide_id, number, state in self.rows(query)}
+
+    def wait_for(self, condition: Callable[[], object], seconds: float) -> float:
+        """Wait until a condition holds; seconds that took. Fails with the end of the log."""
+        started = time.monotonic()
+        while not condition():
+            waited = time.monotonic() - started
+            assert waited < seconds, f"not within {seconds} s; the log ends:\n{self.said()[-3000:]}"
+            time.sleep(0.05)
+        return time.monotonic() - started
+
+
+def _var_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get("WNET_VAR")
+    except (psutil.Error, OSError):
+        return None
+
+
+def _command_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.Error, OSError):
+        return ""
