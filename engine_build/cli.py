@@ -79,7 +79,7 @@ def inspect(
     """Say what a bundle is, what it was trained on, and which engines run it on this host."""
     console = Console(stderr=True)
     with _plain_errors(console):
-        folders = [folder] if folder else sorted(p for p in shipped.folder("models").iterdir() if p.is_dir())
+        folders = [folder] if folder else _bundles(shipped.folder("models"))
         found = [_facts(bundle.load(path)) for path in folders]
     for facts in found:
         if json:
@@ -98,6 +98,11 @@ def _plain_errors(console: Console) -> Iterator[None]:
     except (BadBundle, BadDataFolder, EngineUnavailable, FileNotFoundError, ValueError) as error:
         _say(console, str(error))
         raise typer.Exit(BAD_CALL) from None
+
+
+def _bundles(folder: Path) -> list[Path]:
+    # What starts with a dot is still being written, or an unfinished training run.
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _pixels(data: Path | None, geometry: Profile, limit: int) -> Pixels:

@@ -115,7 +115,7 @@ def score_table(scores: Scores) -> Table:
     average, accuracy = _percent(scores.class_average), _percent(scores.accuracy)
     title = f"{scores.images} cells: class average {average} %, accuracy {accuracy} %"
     caption = f"expected calibration error {scores.ece:.4f}, negative log-likelihood {scores.nll:.4f}"
-    table = Table("true type", "recall (%)", *CELL_TYPES, title=title, caption=caption)
+    table = Table("true type", "recall (%)", *(t[0].upper() for t in CELL_TYPES), title=title, caption=caption)
     for name, counts in zip(CELL_TYPES, scores.confusion, strict=True):
         table.add_row(name, _percent(scores.recall[name]), *map(str, counts))
     return table
