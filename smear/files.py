@@ -69,15 +69,11 @@ def read_file(folder: int, name: str, max_bytes: int = MAX_BYTES) -> tuple[bytes
         if error.errno in {errno.ENXIO, errno.EACCES, errno.EPERM}:  # ENXIO: a socket
             raise UnreadablePicture(f"cannot be opened: {error.strerror}") from None
         raise
-    try:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise UnreadablePicture("not a plain file")
-        file = os.fdopen(descriptor, "rb", buffering=0)
-    except BaseException:
+    before = os.fstat(descriptor)
+    if not stat.S_ISREG(before.st_mode):
         os.close(descriptor)
-        raise
-    with file:
+        raise UnreadablePicture("not a plain file")
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
         if before.st_size > max_bytes:
             raise UnreadablePicture(
                 f"file of {before.st_size / 2**20:.0f} MB, at most {max_bytes / 2**20:.3g} MB are read"
