@@ -5,7 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: setup run demo test check bench clean
+.PHONY: setup run demo test lint check bench clean
 
 # --- environments: stamps remember which set is installed, and go stale with what defines it -------------------
 
@@ -45,12 +45,13 @@ demo: $(VENV)/.running
 test: $(VENV)/.everything
 	@$(BIN)/python -m pytest
 
-check: $(VENV)/.everything
+lint: $(VENV)/.everything
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory test
+
+check: lint test
 
 bench: $(VENV)/.everything
 	@$(BIN)/python tests/bench/bench.py
