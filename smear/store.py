@@ -33,7 +33,8 @@ class Store:
     def __init__(self, url: str) -> None:
         try:
             parsed = make_url(url)
-            self.engine: Engine = create_engine(parsed, pool_pre_ping=True)
+            # Errors reach logs: they name no values, among them the names of slides.
+            self.engine: Engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise StoreUnavailable(f"WNET_DATABASE_URL cannot be used: {error}") from None
         if self.engine.dialect.name == "sqlite":
@@ -68,7 +69,9 @@ class Store:
             ):
                 yield session
         except DBAPIError as error:
-            if error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError"}:
+            # DatabaseError itself, of no particular kind: the file is damaged, or no database at all.
+            away = {"OperationalError", "InterfaceError", "DatabaseError"}
+            if error.connection_invalidated or type(error).__name__ in away:
                 raise StoreUnavailable(str(error.orig)) from error
             raise
 
@@ -121,11 +124,11 @@ def migrate(store: Store, lock_file: Path) -> None:
     """Bring the schema to head, one process at a time; raises StoreUnavailable."""
     if store.file is not None:
         store.file.parent.mkdir(parents=True, exist_ok=True)
-    with _migration_lock(store, lock_file):
-        try:
+    try:
+        with _migration_lock(store, lock_file):
             command.upgrade(_alembic(store), "head")
-        except DBAPIError as error:
-            raise StoreUnavailable(str(error.orig)) from error
+    except DBAPIError as error:
+        raise StoreUnavailable(str(error.orig)) from error
 
 
 @contextmanager
