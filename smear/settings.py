@@ -1,5 +1,6 @@
 """Every setting of the project: WNET_ variables or a `.env` file, validated once at start, passed down from there."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -18,6 +19,8 @@ from smear.layout import LAYOUTS
 
 #: sun_path of a Unix socket holds 108 bytes with its closing zero.
 MAX_SOCKET_PATH_BYTES: Final = 107
+#: As the table of sources holds it.
+MAX_SOURCE_NAME: Final = 64
 
 
 class BadSettings(Exception):
@@ -153,6 +156,8 @@ def load_settings(**given: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         raise BadSettings("; ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())) from None
+    except UnicodeDecodeError as error:
+        raise BadSettings(f"the file .env is not UTF-8 text: {error.reason} at byte {error.start}") from None
 
 
 def _sentence(where: tuple[int | str, ...], message: str) -> str:
@@ -163,7 +168,8 @@ def _sentence(where: tuple[int | str, ...], message: str) -> str:
 
 def private_folder(folder: Path) -> Path:
     """Make a folder that only we may enter; raises BadSettings where somebody else's stands in its place."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700, parents=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise BadSettings(f"{folder} is not a folder of ours; remove it, or set WNET_VAR to a shorter path")
@@ -181,6 +187,11 @@ def _parse_sources(settings: Settings) -> tuple[Source, ...]:
     names = [name for name, _ in pairs]
     if len(set(names)) != len(names):
         raise ValueError(f"a source is named twice: {text}")
+    for name, path in pairs:
+        if not path.strip():
+            raise ValueError(f"source {name} has no folder: {text}")
+        if len(name) > MAX_SOURCE_NAME:
+            raise ValueError(f"the name of a source has at most {MAX_SOURCE_NAME} letters: {name}")
     roots = [Path(os.path.normpath(Path(path).expanduser().absolute())) for _, path in pairs]
     for root in roots:
         if any(other != root and other.is_relative_to(root) for other in roots) or roots.count(root) > 1:
