@@ -140,7 +140,7 @@ def _read_manifest(folder: Path) -> Manifest:
         raw = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise BadBundle(f"no bundle at {folder}: there is no {MANIFEST}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadBundle(f"{path} cannot be read: {error}") from None
     version = raw.get("format") if isinstance(raw, dict) else None
     if version != FORMAT:
@@ -149,7 +149,8 @@ def _read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        # Names in a manifest may hold anything; what is shown holds no control characters.
+        where = ".".join(str(part) for part in first["loc"]).encode("unicode_escape").decode()
         raise BadBundle(f"{path} is not a valid manifest: {where}: {first['msg']}") from None
 
 
