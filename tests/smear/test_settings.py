@@ -1,0 +1,186 @@
+"""Every wrong variable is one sentence that names it; sources, sockets and defaults are as documented."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from smear.settings import MAX_SOCKET_PATH_BYTES, BadSettings, load_settings, private_folder
+
+
+@pytest.fixture(autouse=True)
+def _no_env_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("WNET_LAYOUT", "heap"),
+        ("WNET_GEOMETRY", "square"),
+        ("WNET_OBSERVER", "spy"),
+        ("WNET_FILE_SETTLE_SECONDS", "-1"),
+        ("WNET_SETTLE_SECONDS", "soon"),
+        ("WNET_SCAN_SECONDS", "0"),
+        ("WNET_SCAN_SECONDS", "nan"),
+        ("WNET_ENGINE", "abacus"),
+        ("WNET_ENGINE_THREADS", "-1"),
+        ("WNET_LEASE_SECONDS", "0"),
+        ("WNET_STALL_SECONDS", ""),
+        ("WNET_MAX_ATTEMPTS", "0"),
+        ("WNET_QUEUE_WINDOW", "1.5"),
+        ("WNET_MIN_CELLS", "0"),
+        ("WNET_NOT_BLOOD", "("),
+        ("WNET_LOG_LEVEL", "loud"),
+        ("WNET_LOG_FORMAT", "xml"),
+        ("WNET_DROP", "a=/x,a=/y"),
+        ("WNET_DROP", "a=/x,b=/x"),
+        ("WNET_DROP", "a=/x,b=/x/y"),
+        ("WNET_DROP", "a="),
+        ("WNET_DROP", "a=/x,b= "),
+        ("WNET_DROP", "a" * 65 + "=/x"),
+    ],
+)
+def test_a_wrong_variable_is_one_sentence_that_names_it(monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(BadSettings) as refused:
+        load_settings()
+    said = str(refused.value)
+    assert said.startswith(f"{variable}: ")
+    assert len(said.splitlines()) == 1
+    assert "Value error" not in said
+
+
+def test_several_wrong_variables_are_all_named(monkeypatch):
+    monkeypatch.setenv("WNET_LAYOUT", "heap")
+    monkeypatch.setenv("WNET_QUEUE_WINDOW", "0")
+    with pytest.raises(BadSettings, match=r"^WNET_LAYOUT: .*; WNET_QUEUE_WINDOW: "):
+        load_settings()
+
+
+def test_the_defaults_are_the_documented_ones(tmp_path):
+    settings = load_settings()
+    assert settings.var == tmp_path / "var"
+    assert settings.database == f"sqlite:///{tmp_path}/var/wnet.sqlite"
+    assert settings.models_folder == tmp_path / "var" / "models"
+    assert (settings.file_settle_seconds, settings.settle_seconds, settings.scan_seconds) == (2, 10, 60)
+    assert (settings.lease_seconds, settings.min_cells, settings.low_count_cells) == (15, 50, 100)
+    assert (settings.layout, settings.geometry, settings.observer, settings.engine) == (
+        "slides",
+        "di60",
+        "auto",
+        "auto",
+    )
+    (source,) = settings.sources
+    assert (source.name, source.root, source.layout) == ("default", tmp_path / "var" / "drop", "slides")
+
+
+def test_settings_are_read_from_a_file_and_a_variable_wins(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("WNET_SETTLE_SECONDS=3\nWNET_SCAN_SECONDS=7\nOTHER=1\n")
+    monkeypatch.setenv("WNET_SCAN_SECONDS", "9")
+    settings = load_settings()
+    assert (settings.settle_seconds, settings.scan_seconds) == (3, 9)
+
+
+def test_a_wrong_line_in_the_file_is_named_like_a_variable(tmp_path):
+    (tmp_path / ".env").write_text("WNET_SCAN_SECONDS=often\n")
+    with pytest.raises(BadSettings, match=r"^WNET_SCAN_SECONDS: "):
+        load_settings()
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / ".env").write_bytes(b"WNET_DROP=/d\xe4ta\n")
+    with pytest.raises(BadSettings, match=r"\.env"):
+        load_settings()
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().layout = "classes"
+
+
+# --- sources ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("drop", "sources"),
+    [
+        ("/data", [("default", "/data")]),
+        ("/with=sign", [("default", "/with=sign")]),
+        ("/with,comma", [("default", "/with,comma")]),
+        ("/a=b,/c=d", [("default", "/a=b,/c=d")]),
+        ("ward=/w", [("ward", "/w")]),
+        ("ward=/w, lab-2=/l/../m ", [("ward", "/w"), ("lab-2", "/m")]),
+        ("a=/x,b=/xy", [("a", "/x"), ("b", "/xy")]),
+    ],
+)
+def test_drop_folders_are_paths_or_named_paths(monkeypatch, drop, sources):
+    monkeypatch.setenv("WNET_DROP", drop)
+    assert [(s.name, str(s.root)) for s in load_settings().sources] == sources
+
+
+def test_a_relative_drop_folder_and_a_home_are_made_absolute(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", "/home/lab")
+    monkeypatch.setenv("WNET_DROP", "near=incoming,far=~/drop")
+    assert [s.root for s in load_settings().sources] == [tmp_path / "incoming", Path("/home/lab/drop")]
+
+
+# --- sockets ------------------------------------------------------------------------------------------------------
+
+
+def test_sockets_lie_in_the_state_folder_where_its_path_leaves_room(monkeypatch, tmp_path):
+    monkeypatch.setenv("WNET_VAR", "/v")
+    assert load_settings().broker_socket == Path("/v/run/broker.sock")
+    assert load_settings().broker == "redis+socket:///v/run/broker.sock"
+
+
+@pytest.mark.parametrize("length", range(60, 120, 3))
+def test_no_socket_path_is_too_long_for_the_kernel(monkeypatch, length):
+    monkeypatch.setenv("WNET_VAR", "/" + "v" * length)
+    folder = load_settings().socket_folder
+    assert len(os.fsencode(folder / "supervisor.sock")) <= MAX_SOCKET_PATH_BYTES
+
+
+def test_a_long_state_folder_moves_the_sockets_to_a_private_one_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    folders = []
+    for name in ("a", "b"):
+        monkeypatch.setenv("WNET_VAR", f"/{'long/' * 30}{name}")
+        folders.append(private_folder(load_settings().socket_folder))
+    assert len(set(folders)) == 2
+    assert all(stat.S_IMODE(folder.stat().st_mode) == 0o700 for folder in folders)
+    assert all(folder.parent == tmp_path for folder in folders)
+
+
+def test_a_url_means_that_the_broker_is_elsewhere(monkeypatch):
+    assert load_settings().embedded_broker
+    monkeypatch.setenv("WNET_BROKER_URL", "redis://host/0")
+    assert not load_settings().embedded_broker
+
+
+def test_a_private_folder_stays_private(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o755)
+    assert private_folder(folder) == folder
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "file"])
+def test_what_stands_in_a_private_folders_place_is_refused(tmp_path, kind):
+    folder = tmp_path / "run"
+    if kind == "file":
+        folder.touch()
+    else:
+        folder.symlink_to(tmp_path if kind == "link" else tmp_path / "nowhere")
+    with pytest.raises(BadSettings, match="is not a folder of ours"):
+        private_folder(folder)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give a folder to somebody else")
+def test_somebody_elses_folder_is_refused(tmp_path):
+    (tmp_path / "run").mkdir()
+    os.chown(tmp_path / "run", 65534, 65534)
+    with pytest.raises(BadSettings, match="is not a folder of ours"):
+        private_folder(tmp_path / "run")
