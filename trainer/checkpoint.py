@@ -29,7 +29,9 @@ class Checkpoint:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.path)
-        except RuntimeError as error:  # what torch's writer makes of a full disk
+        except RuntimeError as error:  # what torch's writer makes of a full disk, and of Ctrl-C
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from error
             raise OSError(f"cannot write {self.path}: {error}") from error
         finally:
             temporary.unlink(missing_ok=True)

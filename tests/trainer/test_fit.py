@@ -7,7 +7,7 @@ import torch
 from smear.geometry import profile
 from trainer import fit, training_set
 from trainer.checkpoint import Checkpoint, OtherRun
-from trainer.recipes import Recipe
+from trainer.recipes import Augmentation, Recipe
 from trainer.training_set import TrainingSet
 
 
@@ -50,11 +50,11 @@ def test_another_seed_is_another_run(tiny, tmp_path):
 
 
 def test_it_learns_what_it_is_shown(tiny):
-    recipe = replace(Recipe(), epochs=10, warmup_epochs=2, average_epochs=0.5, dense_drop=0, conv_drop=0)
-    calm = replace(recipe.augmentation, warped_share=0, stain=0.05, hue=0.05, saturation=0.05)
-    training = fit.Training(replace(recipe, augmentation=calm), tiny, seed=0)
+    plain = Augmentation(0, 0, 0, 0, 0, 0, 0, 0)
+    recipe = replace(_TWO_EPOCHS, epochs=8, warmup_epochs=0, conv_drop=0, dense_drop=0, augmentation=plain)
+    training = fit.Training(recipe, tiny, seed=0)
     losses = [training.run_epoch().loss for _ in range(recipe.epochs)]
-    assert losses[-1] < 0.75 * losses[0]
+    assert losses[-1] < 0.9 * np.log(5)  # what guessing costs
 
 
 def test_a_loss_that_is_no_number_breaks_the_run_off(tiny):
@@ -72,6 +72,23 @@ def test_a_full_disk_breaks_the_run_off_and_leaves_the_last_checkpoint(tiny, tmp
 
     with pytest.raises(fit.BrokeOff, match="no space left"):
         fit.run(fit.Training(_TWO_EPOCHS, tiny, seed=0), FullDisk(tmp_path / "checkpoint.pt", "run"))
+
+
+def test_an_interruption_while_the_checkpoint_is_written_is_one_and_keeps_the_one_before(tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "run")
+    checkpoint.save({"epochs_done": 1})
+
+    def interrupted_in_torchs_writer(*_):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise RuntimeError("unexpected pos") from None
+
+    monkeypatch.setattr(torch, "save", interrupted_in_torchs_writer)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save({"epochs_done": 2})
+    assert checkpoint.load() == {"epochs_done": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 def test_a_checkpoint_of_another_run_is_refused_and_none_is_none(tmp_path):
