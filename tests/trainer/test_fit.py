@@ -79,10 +79,9 @@ def test_an_interruption_while_the_checkpoint_is_written_is_one_and_keeps_the_on
     checkpoint.save({"epochs_done": 1})
 
     def interrupted_in_torchs_writer(*_):
-        try:
-            raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            raise RuntimeError("unexpected pos") from None
+        error = RuntimeError("unexpected pos")
+        error.__context__ = KeyboardInterrupt()
+        raise error
 
     monkeypatch.setattr(torch, "save", interrupted_in_torchs_writer)
     with pytest.raises(KeyboardInterrupt):
