@@ -203,7 +203,8 @@ def held(store: Store) -> list[Held]:
 def publish_again(store: Store, revision: int) -> None:
     """The message of an unclaimed revision is lost: it goes back into the outbox."""
     with store.write() as session:
-        _change(session, revision, (col(RevisionRow.claimed_by).is_(None),), published_at=None)
+        lost = (RevisionRow.state == "queued", col(RevisionRow.claimed_by).is_(None))
+        _change(session, revision, lost, published_at=None)
 
 
 def claim(store: Store, revision: int, worker: str) -> Claim | None:

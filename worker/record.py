@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
 from smear.store import Store
@@ -32,7 +32,7 @@ def record(store: Store, claim: Claim, result: SlideResult, signature: str) -> N
                 state="failed" if result.failure else "classified",
                 reason=result.failure,
                 claimed_by=None,
-                finished_at=utc_now(),
+                finished_at=func.coalesce(col(RevisionRow.finished_at), utc_now()),
                 signature=signature,
             )
         )
