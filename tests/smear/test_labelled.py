@@ -42,7 +42,7 @@ def test_what_cannot_be_used_is_refused_with_the_reason(data, tmp_path):
     with pytest.raises(BadDataFolder, match="2 pictures of type neutrophil, at least 3"):
         read_folder(data, min_per_type=3)
     (data / "blast").mkdir()
-    with pytest.raises(BadDataFolder, match="'blast' in .* is none of"):
+    with pytest.raises(BadDataFolder, match=r"'blast' in .* is none of"):
         read_folder(data)
     (data / "blast").rmdir()
     (data / "monocyte" / "twin.jpg").write_bytes((data / "basophil" / "0.jpg").read_bytes())
