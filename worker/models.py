@@ -1,5 +1,6 @@
 """Which bundle serves: bundles live in WNET_MODELS, a row names the one in use, workers follow the row."""
 
+import secrets
 import shutil
 import threading
 from collections.abc import Callable
@@ -43,11 +44,18 @@ def seed(models_folder: Path) -> Path:
     target = models_folder / source.name
     if not (target / MANIFEST).exists():
         models_folder.mkdir(parents=True, exist_ok=True)
-        temporary = models_folder / f".{source.name}.copying"
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(source, temporary)
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.rename(target)
+        # A name of our own: another host may be copying into the same shared folder.
+        temporary = models_folder / f".{source.name}.{secrets.token_hex(4)}"
+        try:
+            shutil.copytree(source, temporary)
+            if not (target / MANIFEST).exists():
+                shutil.rmtree(target, ignore_errors=True)
+                temporary.rename(target)
+        except OSError:
+            if not (target / MANIFEST).exists():
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 
