@@ -1,0 +1,122 @@
+"""One face: every engine passes the same tests."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from smear.geometry import PROFILES, prepare
+from worker.engines.face import FEATURES, EngineUnavailable
+from worker.engines.openvino import BATCH, OpenVinoEngine
+from worker.engines.select import open_engine
+
+
+@pytest.fixture(scope="session")
+def images(sample_pictures):
+    return np.stack([prepare(p.read_bytes(), PROFILES["di60"]) for p in sample_pictures[: 2 * BATCH + 5]])
+
+
+def test_the_answer_has_the_promised_shape_and_type_and_holds_numbers(engine, images):
+    logits, features = engine.infer(images)
+    assert (logits.shape, logits.dtype) == ((len(images), 5), np.float32)
+    assert (features.shape, features.dtype) == ((len(images), FEATURES), np.float32)
+    assert np.isfinite(logits).all()
+    assert np.isfinite(features).all()
+    assert engine.name in {"openvino-fp32", "openvino-bf16"}
+
+
+def test_no_pictures_are_answered_with_nothing(engine):
+    logits, features = engine.infer(np.empty((0, 128, 128, 3), np.uint8))
+    assert (logits.shape, features.shape) == ((0, 5), (0, FEATURES))
+
+
+@pytest.mark.parametrize("n", [1, BATCH - 1, BATCH, BATCH + 1, 2 * BATCH + 5])
+def test_an_answer_does_not_depend_on_the_company(engine, images, n):
+    whole, whole_features = engine.infer(images)
+    logits, features = engine.infer(images[:n])
+    tolerance = 1e-4 if engine.name.endswith("fp32") else 0.1
+    assert np.abs(logits - whole[:n]).max() <= tolerance
+    assert np.abs(features - whole_features[:n]).max() <= tolerance * 10
+
+
+def test_the_same_question_gets_the_same_answer(engine, images):
+    first = engine.infer(images)
+    for _ in range(2):
+        again = engine.infer(images)
+        assert np.array_equal(first[0], again[0])
+        assert np.array_equal(first[1], again[1])
+
+
+def test_an_answer_follows_its_picture_whatever_the_order(engine, images):
+    order = np.random.default_rng(0).permutation(len(images))
+    logits, _ = engine.infer(images)
+    shuffled, _ = engine.infer(np.ascontiguousarray(images[order]))
+    assert np.abs(shuffled - logits[order]).max() <= (1e-4 if engine.name.endswith("fp32") else 0.1)
+
+
+def test_several_threads_may_ask_at_once_and_each_gets_its_own_answer(engine, images):
+    asked = [np.ascontiguousarray(images[n : n + 9]) for n in range(6)]
+    alone = [engine.infer(batch)[0] for batch in asked]
+    answers = [None] * len(asked)
+
+    def ask(n):
+        answers[n] = engine.infer(asked[n])[0]
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(len(asked))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.allclose(answer, one, atol=1e-4) for answer, one in zip(answers, alone, strict=True))
+
+
+def test_black_white_and_flat_pictures_give_numbers_too(engine):
+    flat = np.stack([np.full((128, 128, 3), value, np.uint8) for value in (0, 1, 128, 255)])
+    logits, features = engine.infer(flat)
+    assert np.isfinite(logits).all()
+    assert np.isfinite(features).all()
+
+
+@pytest.mark.parametrize(
+    ("images", "error"),
+    [
+        (np.zeros((1, 128, 128, 3), np.float32), TypeError),
+        (np.zeros((1, 128, 128, 3), np.int8), TypeError),
+        ([[1, 2, 3]], TypeError),
+        (None, TypeError),
+        (np.zeros((128, 128, 3), np.uint8), ValueError),
+        (np.zeros((1, 3, 128, 128), np.uint8), ValueError),
+        (np.zeros((1, 127, 128, 3), np.uint8), ValueError),
+        (np.zeros((1, 128, 128, 4), np.uint8), ValueError),
+        (np.zeros((2, 128, 128, 3), np.uint8)[:, ::-1], ValueError),
+    ],
+)
+def test_it_is_strict_at_the_door(engine, images, error):
+    with pytest.raises(error, match="an engine takes"):
+        engine.infer(images)
+
+
+def test_a_file_that_is_no_network_is_one_sentence(tmp_path):
+    (tmp_path / "wnet.onnx").write_bytes(b"rubbish")
+    with pytest.raises(EngineUnavailable, match=r"^OpenVINO cannot compile wnet\.onnx: ") as refused:
+        OpenVinoEngine(tmp_path / "wnet.onnx", 1)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("choice", ["tensorrt", "onnx"])
+def test_an_engine_that_is_not_there_is_said_not_to_be(bundle, choice):
+    with pytest.raises(EngineUnavailable, match=f"^engine '{choice}' is not part of this version"):
+        open_engine(bundle, choice)
+
+
+def test_auto_is_openvino(bundle):
+    assert open_engine(bundle, "auto", 1).name.startswith("openvino-")
+
+
+def test_onnxruntime_gives_the_same_answers(bundle, engine, images):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(bundle.network, providers=["CPUExecutionProvider"])
+    logits, _ = session.run(["logits", "features"], {"images": images})
+    ours, _ = engine.infer(images)
+    assert np.abs(ours - logits).max() <= (1e-2 if engine.name.endswith("fp32") else 0.5)
+    assert np.array_equal(ours.argmax(axis=1), logits.argmax(axis=1)) or engine.name.endswith("bf16")
