@@ -146,10 +146,10 @@ def arriving(store: Store, source: int) -> list[tuple[str, str]]:
 
 
 def fail_arriving(store: Store, revision: int, reason: str) -> None:
-    """A revision that was still arriving has failed."""
+    """A revision that was still arriving has failed. Its signature is that of no folder, so that a scan looks again."""
     with store.write() as session:
         still = (RevisionRow.state == "arriving",)
-        _change(session, revision, still, state="failed", reason=reason, finished_at=utc_now())
+        _change(session, revision, still, state="failed", reason=reason, finished_at=utc_now(), signature="")
 
 
 def to_publish(store: Store, limit: int) -> list[int]:

@@ -46,6 +46,7 @@ class SourceWatch:
         self._unchanged = Unchanged()
         self._active: dict[str, _Active] = {}
         self._quiet: dict[str, str] = {}
+        self._no_text: set[str] = set()
         self._scan_due = float("-inf")
         self._away = False
 
@@ -92,10 +93,18 @@ class SourceWatch:
             return True
         if known.state in {"queued", "listed"} or known.signature is None:
             return False
-        signature = self._layout.signature(self._source.root, folder)
+        try:
+            signature = self._layout.signature(self._source.root, folder)
+        except OSError:
+            return True  # one folder that cannot be entered says nothing of the root; a look finds out
         return signature not in {known.signature, self._quiet.get(slide_id)}
 
     def _follow(self, slide_id: str, folder: str, now: float, *, wake: bool = True) -> None:
+        if not _is_text(folder):
+            if folder not in self._no_text:
+                log.warning("left alone: a folder whose name is no UTF-8; rename it", drop=str(self._source.root))
+            self._no_text.add(folder)
+            return
         active = self._active.setdefault(slide_id, _Active(folder, now))
         if wake:
             active.due = min(active.due, now)
@@ -208,3 +217,12 @@ class SourceWatch:
             return True  # a link or a device will not get any better by waiting
         except (OSError, FileChanging):
             return False
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be stored: a database holds text, a file system any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
