@@ -5,16 +5,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlmodel import Session
 
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 #: A writer waits this long for another before it gives up; SQLite only.
 BUSY_TIMEOUT_MS: Final = 30_000
@@ -99,7 +98,12 @@ def _set_up_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _alembic(store: Store) -> Config:
+# Alembic is imported where it is used: it takes a quarter of a second, and most commands do without it.
+
+
+def _alembic(store: Store) -> "Config":
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["store"] = store
@@ -110,6 +114,9 @@ def schema_problem(store: Store) -> str | None:
     """None where the schema is at head; else what is wrong with it, in words. Raises StoreUnavailable."""
     if (file := store.file) is not None and not file.exists():
         return NO_DATABASE  # connecting would make an empty one
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - see above
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see above
+
     head = ScriptDirectory.from_config(_alembic(store)).get_current_head()
     with store.read() as session:
         found = MigrationContext.configure(session.connection()).get_current_revision()
@@ -122,6 +129,8 @@ def schema_problem(store: Store) -> str | None:
 
 def migrate(store: Store, lock_file: Path) -> None:
     """Bring the schema to head, one process at a time; raises StoreUnavailable."""
+    from alembic import command  # noqa: PLC0415 - see above
+
     if store.file is not None:
         store.file.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -32,7 +32,7 @@ def shipped_bundle() -> Path:
         folder = shipped.folder("models")
     except FileNotFoundError as error:
         raise NoBundle(str(error)) from None
-    found = sorted(p.parent for p in folder.glob(f"*/{MANIFEST}"))
+    found = sorted(p.parent for p in folder.glob(f"[!.]*/{MANIFEST}"))
     if not found:
         raise NoBundle(f"no bundle in {folder}")
     return found[-1]
