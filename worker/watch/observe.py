@@ -92,12 +92,13 @@ class Observing:
         identity = _identity(self._root)
         if self._observer is not None and identity == self._root_identity and _alive(self._observer):
             return False
-        returned = identity is not None and identity != self._root_identity
+        died = self._observer is not None
+        begun = identity is not None and (died or identity != self._root_identity)
         self.stop()
         self._root_identity = identity
         if identity is not None and self._kind != "none" and not self._refused:
             self._start()
-        return returned
+        return begun
 
     def _start(self) -> None:
         observer: BaseObserver = Observer() if self._kind == "native" else PollingObserver(timeout=POLL_SECONDS)
