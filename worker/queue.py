@@ -3,7 +3,7 @@
 from typing import Final
 
 from celery import Celery
-from kombu.exceptions import ChannelError, OperationalError
+from kombu.exceptions import OperationalError
 
 from smear.celery_settings import celery_settings
 from smear.settings import Settings
@@ -22,7 +22,13 @@ def sender(settings: Settings) -> Celery:
     """A Celery app that only sends. It waits less for a broker than a worker does: there is other work to do."""
     app = Celery("sender", set_as_current=False)
     app.conf.update(celery_settings(settings))
-    app.conf.broker_transport_options = app.conf.broker_transport_options | {"socket_timeout": 3}
+    # Unless told how often to try, kombu sleeps for 2 and 4 seconds before it says that nobody answers.
+    app.conf.broker_transport_options = app.conf.broker_transport_options | {
+        "socket_timeout": 3,
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0,
+    }
     return app
 
 
@@ -38,8 +44,8 @@ def depth(app: Celery) -> int | None:
     """How many messages wait; None where the broker does not answer."""
     with app.connection_for_read(connect_timeout=3) as connection:
         try:
-            return int(connection.default_channel.queue_declare(SLIDES, passive=True).message_count)
-        except ChannelError:
-            return 0  # a queue without messages does not exist
+            # Not passively: kombu then asks whether the queue exists, forgets its key prefix, and finds none. Declaring
+            # writes nothing to a Redis server: a queue without messages does not exist there.
+            return int(connection.default_channel.queue_declare(SLIDES).message_count)
         except (OperationalError, OSError, *connection.connection_errors):
             return None
