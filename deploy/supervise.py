@@ -17,11 +17,10 @@ from supervisor.options import ServerOptions
 from supervisor.supervisord import Supervisor
 from supervisor.xmlrpc import SupervisorTransport
 
-from smear.settings import BadSettings, Settings, load_settings, private_folder
-from smear.store import StoreUnavailable
-from worker.broker import NoBroker, server_program
+from smear.plain import PlainError
+from smear.settings import Settings, load_settings, private_folder
+from worker.broker import server_program
 from worker.install import prepare
-from worker.models import NoBundle
 
 
 #: A process that dies at once is started again after this long at the most.
@@ -151,7 +150,7 @@ def main() -> int:
         for source in settings.sources:
             source.root.mkdir(parents=True, exist_ok=True)
         prepare(settings)
-    except (BadSettings, NoBroker, NoBundle, StoreUnavailable, OSError) as error:
+    except (PlainError, OSError) as error:
         print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 2
     project = Path(__file__).resolve().parents[1]

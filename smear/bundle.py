@@ -22,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from smear.cells import CELL_TYPES
 from smear.decision import Calibration
 from smear.geometry import PROFILES
+from smear.plain import PlainError
 
 
 FORMAT: Final = 1
@@ -31,7 +32,7 @@ MODEL_CARD: Final = "MODEL_CARD.md"
 _MAX_MANIFEST_BYTES: Final = 2**20
 
 
-class BadBundle(Exception):
+class BadBundle(PlainError):
     """A bundle that must not be served; its text is the reason, in one plain sentence."""
 
 

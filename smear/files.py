@@ -78,8 +78,10 @@ def read_file(folder: int, name: str, max_bytes: int = MAX_BYTES) -> tuple[bytes
             raise UnreadablePicture(
                 f"file of {before.st_size / 2**20:.0f} MB, at most {max_bytes / 2**20:.3g} MB are read"
             )
-        data = file.read(max_bytes + 1)
-        while len(data) < before.st_size and (more := file.read(max_bytes + 1 - len(data))):
+        # One byte more than there should be tells a file that grows, without room for the largest that is allowed.
+        wanted = before.st_size + 1
+        data = file.read(wanted)
+        while len(data) < before.st_size and (more := file.read(wanted - len(data))):
             data += more
         if Stat.of(os.fstat(descriptor)) != Stat.of(before) or len(data) != before.st_size:
             raise FileChanging(name)

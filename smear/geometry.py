@@ -12,13 +12,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from smear.pictures import RGB, MisfitPicture, decode
+from smear.pictures import RGB, MisfitPicture, Scratch, decode
 
 
 SIDE_PX: Final = 128
 
 #: One process may decode in many threads; OpenCV's own pool would only get in their way.
 cv2.setNumThreads(0)
+
+
+_SCRATCH: Final = Scratch()  # `resize` copies out of it: nothing that leaves this module points into it
 
 
 @dataclass(frozen=True)
@@ -84,4 +87,4 @@ def prepare(data: bytes, geometry: Profile) -> RGB:
 
     Raises UnreadablePicture or MisfitPicture, whose text is the reason to show.
     """
-    return fit(decode(data, geometry.check_size), geometry)
+    return fit(decode(data, geometry.check_size, _SCRATCH), geometry)

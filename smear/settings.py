@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from smear.geometry import PROFILES
 from smear.layout import LAYOUTS
+from smear.plain import PlainError
 
 
 #: sun_path of a Unix socket holds 108 bytes with its closing zero.
@@ -23,7 +24,7 @@ MAX_SOCKET_PATH_BYTES: Final = 107
 MAX_SOURCE_NAME: Final = 64
 
 
-class BadSettings(Exception):
+class BadSettings(PlainError):
     """Settings that cannot be used; its text names the variable and what is wrong with it."""
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import smear
+from smear.bundle import MANIFEST, BadBundle
 
 
 ShippedFolder = Literal["samples", "holdout", "models"]
@@ -20,3 +21,15 @@ def folder(name: ShippedFolder) -> Path:
         if candidate.is_dir():
             return candidate
     raise FileNotFoundError(f"the folder {name}/ that is shipped with W-Net Worker is not installed here")
+
+
+def shipped_bundle() -> Path:
+    """The folder of the bundle that this version ships; raises BadBundle where there is none."""
+    try:
+        models = folder("models")
+    except FileNotFoundError as error:
+        raise BadBundle(str(error)) from None
+    found = sorted(p.parent for p in models.glob(f"[!.]*/{MANIFEST}"))
+    if not found:
+        raise BadBundle(f"no bundle in {models}")
+    return found[-1]

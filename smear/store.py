@@ -11,6 +11,8 @@ from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlmodel import Session
 
+from smear.plain import PlainError
+
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -22,7 +24,7 @@ _MIGRATION_LOCK: Final = 0x574E4554
 NO_DATABASE: Final = "there is no database yet: run `worker migrate` (or `make run`)"
 
 
-class StoreUnavailable(Exception):
+class StoreUnavailable(PlainError):
     """The database does not answer, or not now; trying again later helps."""
 
 

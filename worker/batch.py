@@ -10,16 +10,16 @@ from smear.bundle import Bundle
 from smear.cells import CELL_TYPES
 from smear.geometry import Profile
 from smear.layout import Layout, is_blood
+from smear.plain import PlainError
 from smear.report import slide_object
 from smear.settings import Settings
-from smear.store import Store, StoreUnavailable, schema_problem
-from worker.classify import SlideResult, classify
+from smear.shipped import shipped_bundle
+from worker.classify import BadAnswer, SlideResult, classify
 from worker.engines.face import Engine
-from worker.models import serving, shipped_bundle
 from worker.reading import SlideChanging, SlideReader, SourceAway, shown
 
 
-class NoSlides(Exception):
+class NoSlides(PlainError):
     """A path that holds no slide; its text says so."""
 
 
@@ -57,6 +57,10 @@ def find_slides(paths: Iterable[Path], layout: Layout) -> list[SlidePath]:
 def bundle_folder(settings: Settings) -> Path:
     """The bundle that serves on this machine; where nothing was set up yet, the shipped one."""
     if settings.database_url or (settings.var / "wnet.sqlite").exists():
+        # Only where there is a database is its library needed, which takes half of the time to start.
+        from smear.store import Store, StoreUnavailable, schema_problem  # noqa: PLC0415 - see above
+        from worker.models import serving  # noqa: PLC0415 - see above
+
         try:
             store = Store(settings.database)
             try:
@@ -96,6 +100,9 @@ class Batch:
             )
         except (SourceAway, SlideChanging, OSError) as error:
             why = [{"file": "", "reason": f"cannot be read: {error}"}]
+            return slide_object(**told, state="failed", problems=why, bundle=self._bundle.bundle_id), None
+        except BadAnswer as error:
+            why = [{"file": "", "reason": str(error)}]
             return slide_object(**told, state="failed", problems=why, bundle=self._bundle.bundle_id), None
         return result.to_object(**told), result
 

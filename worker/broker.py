@@ -10,13 +10,14 @@ import signal
 from pathlib import Path
 from typing import Final
 
+from smear.plain import PlainError
 from smear.settings import Settings, private_folder
 
 
 _SERVERS: Final = ("valkey-server", "redis-server")
 
 
-class NoBroker(Exception):
+class NoBroker(PlainError):
     """No server program is to be found; its text says how to get one."""
 
 

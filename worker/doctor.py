@@ -4,21 +4,21 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
 import numpy as np
 
 from smear import bundle as bundles
-from smear.bundle import BadBundle
 from smear.geometry import SIDE_PX
+from smear.plain import PlainError
 from smear.settings import Settings
+from smear.shipped import shipped_bundle
 from smear.store import Store, StoreUnavailable, schema_problem
 from worker.broker import NoBroker, server_program
-from worker.engines.face import EngineUnavailable
 from worker.engines.select import open_engine
-from worker.models import NoBundle, serving, shipped_bundle
+from worker.finding import Finding
+from worker.models import serving
 from worker.queue import depth, sender
 from worker.watch.observe import on_network
 
@@ -27,20 +27,6 @@ from worker.watch.observe import on_network
 RESERVE_BYTES: Final = 500 * 2**20
 _INOTIFY_WATCHES: Final = Path("/proc/sys/fs/inotify/max_user_watches")
 _NVIDIA: Final = Path("/proc/driver/nvidia/version")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at. `cure` says what to do; empty where all is well."""
-
-    name: str
-    verdict: Literal["good", "mind", "bad"]
-    found: str
-    cure: str = ""
-
-    def to_object(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return asdict(self)
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -125,7 +111,7 @@ def _bundle_and_engine(settings: Settings) -> Finding:
             store.close()
         bundle = bundles.load(folder)
         engine = open_engine(bundle, settings.engine, settings.engine_threads)
-    except (BadBundle, NoBundle, EngineUnavailable, StoreUnavailable) as error:
+    except PlainError as error:
         return Finding("network", "bad", str(error), "install again, or choose another bundle or WNET_ENGINE")
     logits, _ = engine.infer(np.zeros((1, SIDE_PX, SIDE_PX, 3), np.uint8))
     if not np.isfinite(logits).all():

@@ -9,7 +9,7 @@ from worker.models import register, seed
 def prepare(settings: Settings) -> None:
     """Bring database and bundles to what this version needs; doing it again changes nothing.
 
-    Raises StoreUnavailable, NoBundle, BadBundle, OSError.
+    Raises StoreUnavailable, BadBundle, OSError.
     """
     store = Store(settings.database)
     try:

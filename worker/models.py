@@ -12,30 +12,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from smear import bundle as bundles
-from smear import shipped
 from smear.bundle import MANIFEST, BadBundle, Bundle
+from smear.shipped import shipped_bundle
 from smear.store import Store
 from smear.tables import BundleRow, ServingRow, key, utc_now
 from worker.engines.face import Engine
 
 
 log: Final = structlog.get_logger()
-
-
-class NoBundle(Exception):
-    """There is no bundle to serve; its text says where one was looked for."""
-
-
-def shipped_bundle() -> Path:
-    """The folder of the bundle that this version ships; raises NoBundle."""
-    try:
-        folder = shipped.folder("models")
-    except FileNotFoundError as error:
-        raise NoBundle(str(error)) from None
-    found = sorted(p.parent for p in folder.glob(f"[!.]*/{MANIFEST}"))
-    if not found:
-        raise NoBundle(f"no bundle in {folder}")
-    return found[-1]
 
 
 def seed(models_folder: Path) -> Path:
@@ -94,11 +78,11 @@ class ServingEngine:
         self._turn = threading.Lock()
 
     def get(self) -> tuple[Bundle, Engine]:
-        """The bundle that serves and its engine; raises NoBundle, BadBundle, EngineUnavailable."""
+        """The bundle that serves and its engine; raises BadBundle, EngineUnavailable."""
         with self._turn:
             named = serving(self._store)
             if named is None:
-                raise NoBundle("no bundle serves yet: run `worker migrate` (or `make run`)")
+                raise BadBundle("no bundle serves yet: run `worker migrate` (or `make run`)")
             bundle_id, folder = named
             if self._current is None or self._current[0].bundle_id != bundle_id:
                 bundle = bundles.load(self._models_folder / folder)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from smear.cells import CELL_TYPES
-from worker.doctor import Finding
+from worker.finding import Finding
 
 
 _COLOURS: Final = {

@@ -17,7 +17,7 @@ from worker.classify import BadAnswer, classify
 from worker.engines.face import Engine, EngineUnavailable
 from worker.lease import Lease
 from worker.ledger import Claim, Fenced
-from worker.models import NoBundle, ServingEngine
+from worker.models import ServingEngine
 from worker.reading import SlideChanging, SlideReader, SourceAway
 from worker.record import record
 
@@ -38,7 +38,7 @@ class Work:
 
     def warm(self) -> None:
         """Load the engine ahead of the first slide; what stands in its way is said when the slide comes."""
-        with contextlib.suppress(NoBundle, BadBundle, EngineUnavailable, StoreUnavailable):
+        with contextlib.suppress(BadBundle, EngineUnavailable, StoreUnavailable):
             self._engine.get()
 
     def do(self, revision: int) -> None:
@@ -48,7 +48,7 @@ class Work:
         """
         try:
             bundle, engine = self._engine.get()
-        except (NoBundle, BadBundle, EngineUnavailable) as error:
+        except (BadBundle, EngineUnavailable) as error:
             # Nothing is wrong with the slide, so no attempt is counted: it waits for another host, or for the cure.
             log.error("cannot classify on this host", reason=str(error))  # noqa: TRY400 - the reason says it all
             return

@@ -26,7 +26,7 @@ from onnx import numpy_helper
 
 from smear import bundle as bundles
 from smear import shipped
-from worker.models import shipped_bundle
+from smear.shipped import shipped_bundle
 
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from smear.cells import CELL_TYPES
 from smear.geometry import SIDE_PX
+from smear.plain import PlainError
 
 
 Images = npt.NDArray[np.uint8]  # (N, 128, 128, 3) RGB
@@ -15,7 +16,7 @@ Floats = npt.NDArray[np.float32]
 FEATURES: Final = 1024
 
 
-class EngineUnavailable(Exception):
+class EngineUnavailable(PlainError):
     """An engine that cannot run on this host; its text says what is missing."""
 
 
