@@ -18,12 +18,13 @@ from smear import bundle as bundles
 from smear.bundle import Bundle
 from smear.cells import CELL_TYPES
 from smear.settings import Settings, Source, private_folder
+from smear.shipped import shipped_bundle
 from smear.store import Store
 from worker import ledger
 from worker.broker import NoBroker, server_command, server_program
 from worker.engines.face import check_images, empty_answer
 from worker.engines.openvino import OpenVinoEngine
-from worker.models import register, shipped_bundle
+from worker.models import register
 from worker.queue import depth, sender
 from worker.work import Work
 
@@ -174,16 +175,45 @@ def broker(settings: Settings) -> Iterator[Broker]:
         shutil.rmtree(settings.socket_folder, ignore_errors=True)
 
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+@dataclass(frozen=True)
+class Done:
+    """What came of a command."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 @pytest.fixture
-def worker(tmp_path: Path, settings: Settings) -> Run:
-    """worker(*arguments, **variables): the command line in a process of its own, as a user would."""
+def worker(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """worker(*arguments, **variables): the console script, in this process, which has the engine loaded already."""
+    from worker import cli
 
-    def run(*arguments: object, **variables: object) -> "subprocess.CompletedProcess[str]":
+    def run(*arguments: object, **variables: object) -> Done:
         given = {"WNET_VAR": settings.var, "WNET_DROP": settings.drop} | variables
-        return subprocess.run(
+        with monkeypatch.context() as patched:
+            patched.chdir(tmp_path)
+            patched.setattr(sys, "argv", ["worker", *map(str, arguments)])
+            for name, value in given.items():
+                patched.setenv(name, str(value))
+            capfd.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+            code = ended.value.code
+        return Done(int(code or 0), *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def worker_process(tmp_path: Path, settings: Settings) -> Callable[..., Done]:
+    """As `worker`, in a process of its own, as a user would."""
+
+    def run(*arguments: object, **variables: object) -> Done:
+        given = {"WNET_VAR": settings.var, "WNET_DROP": settings.drop} | variables
+        done = subprocess.run(
             [sys.executable, "-c", "from worker.cli import main; main()", *map(str, arguments)],
             cwd=tmp_path,
             env=os.environ | {name: str(value) for name, value in given.items()},
@@ -192,6 +222,7 @@ def worker(tmp_path: Path, settings: Settings) -> Run:
             timeout=120,
             check=False,
         )
+        return Done(done.returncode, done.stdout, done.stderr)
 
     return run
 

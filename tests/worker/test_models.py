@@ -11,9 +11,10 @@ from sqlmodel import select
 from smear import bundle as bundles
 from smear import shipped
 from smear.bundle import BadBundle
+from smear.shipped import shipped_bundle
 from smear.tables import BundleRow, ServingRow
 from worker.install import prepare
-from worker.models import NoBundle, ServingEngine, register, seed, serving, shipped_bundle
+from worker.models import ServingEngine, register, seed, serving
 
 
 @pytest.fixture
@@ -107,14 +108,14 @@ def test_several_processes_may_seed_at_once(tmp_path):
 
 def test_what_is_not_shipped_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "folder", lambda _: tmp_path)
-    with pytest.raises(NoBundle, match="no bundle in"):
+    with pytest.raises(BadBundle, match="no bundle in"):
         shipped_bundle()
 
     def missing(_):
         raise FileNotFoundError("the folder models/ that is shipped is not installed here")
 
     monkeypatch.setattr(shipped, "folder", missing)
-    with pytest.raises(NoBundle, match="not installed here"):
+    with pytest.raises(BadBundle, match="not installed here"):
         shipped_bundle()
 
 
@@ -163,7 +164,7 @@ def test_an_engine_is_opened_once_and_a_change_is_followed(sqlite_store, make_bu
 
 
 def test_no_bundle_serves_before_one_is_registered(engine_of):
-    with pytest.raises(NoBundle, match="worker migrate"):
+    with pytest.raises(BadBundle, match="worker migrate"):
         engine_of.get()
 
 

@@ -10,7 +10,6 @@ from smear.bundle import BadBundle
 from smear.tables import DifferentialRow, RevisionRow
 from worker import ledger, reading
 from worker.engines.face import EngineUnavailable
-from worker.models import NoBundle
 
 
 def row(store, revision):
@@ -48,7 +47,7 @@ def test_a_slide_in_somebody_elses_hands_is_left_alone(sqlite_store, slide, make
     assert dump(sqlite_store) == before
 
 
-@pytest.mark.parametrize("error", [NoBundle("none"), BadBundle("bad"), EngineUnavailable("no engine")])
+@pytest.mark.parametrize("error", [BadBundle("bad"), EngineUnavailable("no engine")])
 def test_a_host_that_cannot_classify_counts_no_attempt(sqlite_store, slide, make_work, fake_engine, error, dump):
     work = make_work(sqlite_store, fake_engine)
 
