@@ -4,6 +4,7 @@
 """
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,24 @@ def test_the_same_answer_comes_from_every_format(sample_pictures):
         into = io.BytesIO()
         Image.fromarray(decode(data)).save(into, kind)
         assert np.array_equal(prepare(into.getvalue(), PROFILES["di60"]), prepare(data, PROFILES["di60"]))
+
+
+@pytest.mark.parametrize("side", [128, 200, 256, 300, 700])
+def test_an_answer_stays_what_it_was_while_others_are_prepared(sample_pictures, side):
+    # Decoding reuses its memory; nothing that was given out may lie in it.
+    def jpeg(number):
+        into = io.BytesIO()
+        with Image.open(sample_pictures[number]) as picture:
+            picture.resize((side, side)).save(into, "JPEG")
+        return into.getvalue()
+
+    data = [jpeg(number) for number in range(4)]
+    kept = [prepare(one, PROFILES["whole"]) for one in data]
+    with ThreadPoolExecutor(4) as pool:
+        again = list(pool.map(lambda one: prepare(one, PROFILES["whole"]), data * 20))
+    alone = [fit(decode(one), PROFILES["whole"]) for one in data]
+    assert all(np.array_equal(one, other) for one, other in zip(kept, alone, strict=True))
+    assert all(np.array_equal(one, other) for one, other in zip(again, alone * 20, strict=True))
 
 
 def test_an_unknown_profile_is_refused_with_those_there_are():
