@@ -1,4 +1,4 @@
-"""The JSON object of a slide, as `worker classify --json` and `worker results --json` alike print it (DESIGN.md).
+"""The JSON object of a slide, as `worker classify --json` and `worker results --json` alike print it.
 
 Outside programs rely on its keys: they are added to, never changed.
 """
