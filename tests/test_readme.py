@@ -8,6 +8,7 @@ from smear.settings import Settings
 
 
 PROJECT = Path(__file__).resolve().parents[1]
+ROOMS = ("smear", "worker", "trainer", "engine_build", "deploy")
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
@@ -20,7 +21,7 @@ def test_the_tree_gives_each_source_file_one_line():
         elif match := re.match(r"  (\S+\.py) ", line):
             named.append(f"{room}/{match[1]}")
     tracked = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "smear", "worker", "trainer", "engine_build", "deploy"],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *ROOMS],
         cwd=PROJECT, capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     sources = [f for f in tracked if f.endswith(".py") and "/versions/" not in f and not f.endswith("__init__.py")]
