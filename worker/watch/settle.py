@@ -54,10 +54,10 @@ class Settling:
         if all_here and self._files_settled(seen, listing, is_whole, now):
             return Verdict(settled=True, look_again_at=now)
         quiet_at = seen.changed_at + self._settle_seconds
-        if now >= quiet_at and (listing.pictures or listing.complete_marker):
+        if now >= quiet_at:
             return Verdict(settled=True, look_again_at=now)
         still_at = max(seen.still_since.values(), default=now) + self._file_settle_seconds
-        return Verdict(settled=False, look_again_at=still_at if all_here and still_at > now else max(quiet_at, now))
+        return Verdict(settled=False, look_again_at=still_at if all_here and still_at > now else quiet_at)
 
     def _note(self, seen: _Seen, listing: Listing, now: float) -> None:
         stats = {p.path: p.stat for p in listing.pictures}

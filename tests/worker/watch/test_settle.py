@@ -133,15 +133,12 @@ def test_a_slide_that_keeps_arriving_never_settles_and_then_does(pause):
     assert folder.settles_at(now, now + 20) == now - pause + SLIDE
 
 
-def test_an_empty_slide_waits_for_its_first_picture():
-    folder = FakeFolder(listing())
-    assert folder.settles_at(100, 200) is None
-    folder.listing = listing(["a.jpg"])
-    assert folder.settles_at(200, 300) == 210
-
-
-def test_an_empty_slide_with_a_marker_is_over():
-    assert FakeFolder(listing(marker=True)).settles_at(100, 200) is not None
+@pytest.mark.parametrize("marker", [False, True])
+def test_a_slide_that_was_emptied_is_over_when_all_is_quiet(marker):
+    folder = FakeFolder(listing(["a.jpg"]))
+    folder.look(95)
+    folder.listing = listing(marker=marker)
+    assert folder.settles_at(100, 200) == (100 if marker else 110)
 
 
 def test_the_next_look_is_never_later_than_the_moment_it_settles():

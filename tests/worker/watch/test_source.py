@@ -319,6 +319,20 @@ def test_a_slide_whose_folder_goes_while_it_arrives_has_failed_after_a_while(dro
     assert service.reasons() == ["its folder went away before its pictures were read"]
 
 
+def test_a_slide_that_is_emptied_while_it_arrives_has_failed_and_is_found_again(drop, make_slide, service):
+    folder = make_slide(drop, "S-1", 3)
+    service.wake("S-1")
+    service.run(3)
+    for picture in list(folder.iterdir()):
+        picture.unlink()
+    service.run(25)
+    assert service.states() == {("S-1", 1): "failed"}
+    assert service.reasons() == ["no pictures in its folder"]
+    later(make_slide(drop, "S-1", 3))
+    service.run(75)
+    assert service.states() == {("S-1", 1): "failed", ("S-1", 2): "classified"}
+
+
 def test_a_slide_that_failed_by_going_away_is_found_again_by_a_scan(drop, make_slide, service):
     folder = make_slide(drop, "S-1", 3)
     service.wake("S-1")
