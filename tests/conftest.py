@@ -44,6 +44,15 @@ def sample_pictures(samples: Path) -> list[Path]:
     return sorted(samples.glob("*/*.jpg"))
 
 
+@pytest.fixture(scope="session")
+def larger_sets() -> Path:
+    """The folder of larger data sets; WNET_TEST_DATA says where, else it lies beside the checkout."""
+    folder = Path(os.environ.get("WNET_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not (folder / "pbc").is_dir():
+        pytest.skip("needs the data set pbc: set WNET_TEST_DATA to the folder that holds it")
+    return folder
+
+
 @pytest.fixture
 def make_slide(sample_pictures: list[Path]) -> Callable[..., Path]:
     """make_slide(root, slide_id, n, first=0): a slide's folder of n sample pictures, from the first-th on."""

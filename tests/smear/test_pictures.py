@@ -207,6 +207,27 @@ def test_no_zero_tail_of_a_jpeg_is_ever_accepted(sample_pictures):
     assert tried == 480
 
 
+def test_of_a_thousand_zero_tails_of_a_larger_set_none_is_accepted_and_every_whole_picture_is(larger_sets):
+    chance = random.Random(1)
+    pictures = sorted(larger_sets.glob("pbc/*/*.jpg"))[::11]
+    tried = 0
+    for path in pictures:
+        data = path.read_bytes()
+        assert prepare(data, PROFILES["di60"]).shape == (128, 128, 3)
+        for _ in range(2):
+            cut = chance.randrange(3, len(data) - 1)
+            assert reason_of(data[:cut] + bytes(len(data) - cut))
+            tried += 1
+    assert tried > 1000
+
+
+def test_cut_cells_of_another_camera_fit_the_profile_for_whole_pictures(larger_sets):
+    pictures = sorted(larger_sets.glob("chula/*/*.png"))[::10]
+    assert len(pictures) > 40
+    for path in pictures:
+        assert prepare(path.read_bytes(), PROFILES["whole"]).shape == (128, 128, 3)
+
+
 @pytest.mark.parametrize("last", range(1, 12))
 def test_not_even_a_few_missing_bytes_at_the_end_go_unnoticed(jpeg, picture, last):
     for data in (jpeg, encode(picture, "PNG"), encode(picture, "BMP")):
