@@ -42,7 +42,12 @@ class Settings(BaseSettings):
     """All settings, frozen. Units stand in the names."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WNET_", env_file=".env", env_file_encoding="utf-8", frozen=True, extra="ignore"
+        env_prefix="WNET_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
     )
 
     var: Path = Path("var")
@@ -50,9 +55,9 @@ class Settings(BaseSettings):
     layout: str = "slides"
     geometry: str = "di60"
     observer: Literal["auto", "native", "polling", "none"] = "auto"
-    file_settle_seconds: float = Field(default=2.0, ge=0)
-    settle_seconds: float = Field(default=10.0, ge=0)
-    scan_seconds: float = Field(default=60.0, gt=0)
+    file_settle_seconds: float = Field(default=2.0, ge=0, allow_inf_nan=False)
+    settle_seconds: float = Field(default=10.0, ge=0, allow_inf_nan=False)
+    scan_seconds: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     broker_url: str = ""
     database_url: str = ""
     models: Path | None = None
@@ -60,9 +65,9 @@ class Settings(BaseSettings):
     engine_threads: int = Field(default=0, ge=0, description="0: one a core")
 
     #: A claim on a slide that has shown no heartbeat for this long is taken back (docs/decisions.md).
-    lease_seconds: float = Field(default=15.0, gt=0)
+    lease_seconds: float = Field(default=15.0, gt=0, allow_inf_nan=False)
     #: A worker that gets no further with one slide for this long ends itself; the supervisor starts another.
-    stall_seconds: float = Field(default=120.0, gt=0)
+    stall_seconds: float = Field(default=120.0, gt=0, allow_inf_nan=False)
     #: How often a slide may kill its worker before it is given up; kills from outside count too, so not too few.
     max_attempts: int = Field(default=10, ge=1)
     #: Messages waiting in the broker at any time; the database holds the rest of the backlog.

@@ -38,10 +38,9 @@ def find_slides(paths: Iterable[Path], layout: Layout) -> list[SlidePath]:
     for given in paths:
         path = given.resolve()
         try:
-            if layout.is_slide(path):
-                found.append(SlidePath(path.name, path.parent, path.name))
-                continue
-            inside = [
+            # A stray picture in a folder of slides must not hide them: then both are meant.
+            here = [SlidePath(path.name, path.parent, path.name)] if layout.is_slide(path) else []
+            inside = here + [
                 SlidePath(slide_id, path, folder)
                 for slide_id, folder in sorted(layout.slides(path))
                 if layout.is_slide(path / folder)

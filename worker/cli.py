@@ -1,6 +1,7 @@
 """`worker`: the command line. Each command reads its call, does one thing, and says what came of it."""
 
 import csv
+import itertools
 import json
 import signal
 import sys
@@ -158,19 +159,23 @@ def results(
     settings = load_settings()
     with _ready_store(settings) as store:
         told = (result.to_object() for result in read_results(store, slide_id=slide, everything=everything))
+        first = next(told, None)
+        if first is None and slide is not None:
+            _err.print(f"no slide {slide!r}", highlight=False)
+            raise typer.Exit(SOME_FAILED)
+        slides = itertools.chain([first] if first is not None else [], told)
         if as_json:
-            for one in told:
+            for one in slides:
                 _print_json(one)
         elif as_csv:
             writer = csv.DictWriter(sys.stdout, CSV_COLUMNS)
             writer.writeheader()
-            writer.writerows(csv_row(one) for one in told)
+            writer.writerows(csv_row(one) for one in slides)
+        elif first is None:
+            drops = ", ".join(str(source.root) for source in settings.sources)
+            _out.print(f"No slides yet: drop some into {drops}", highlight=False)
         else:
-            rows = list(told)
-            if not rows:
-                drops = ", ".join(str(source.root) for source in settings.sources)
-                _out.print(f"No slides yet: drop some into {drops}", highlight=False)
-                return
+            rows = list(slides)
             _out.print(show.results_table(rows, settings.low_count_cells))
             if slide is not None and (problems := show.problems_table(rows)) is not None:
                 _out.print(problems)

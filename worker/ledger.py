@@ -186,7 +186,7 @@ def unclaimed(store: Store) -> list[int]:
                     col(RevisionRow.published_at).is_not(None),
                     col(RevisionRow.claimed_by).is_(None),
                 )
-                .order_by(col(RevisionRow.id))
+                .order_by(col(RevisionRow.published_at), col(RevisionRow.id))
             )
         ]
 

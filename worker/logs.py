@@ -2,9 +2,28 @@
 
 import logging
 import sys
+import traceback
 from typing import Literal
 
 import structlog
+
+
+def _without_words(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Exceptions as their types and the lines they passed. Their texts stay out: an OSError quotes file names, and
+    those carry barcodes.
+    """
+    raised = event.pop("exc_info", None)
+    if raised:
+        error = (
+            raised[1] if isinstance(raised, tuple) else raised if isinstance(raised, BaseException) else sys.exception()
+        )
+        told = []
+        while error is not None:
+            lines = traceback.extract_tb(error.__traceback__)
+            told.append(type(error).__name__ + "".join(f" < {line.filename}:{line.lineno}" for line in reversed(lines)))
+            error = error.__cause__ or error.__context__
+        event["exception"] = " from ".join(told)
+    return event
 
 
 def set_up_logging(level: str, log_format: Literal["logfmt", "json"]) -> None:
@@ -23,7 +42,7 @@ def set_up_logging(level: str, log_format: Literal["logfmt", "json"]) -> None:
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
+            _without_words,
             renderer,
         ],
     )

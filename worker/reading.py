@@ -23,6 +23,10 @@ _PASSING: Final = frozenset({errno.EIO, errno.ESTALE, errno.EBUSY, errno.ETIMEDO
 CHUNK: Final = 256
 
 
+#: Pictures that a thread takes at a time.
+HANDFUL: Final = 8
+
+
 class SourceAway(Exception):
     """The share, or one file on it, cannot be read just now; trying again later helps."""
 
@@ -94,12 +98,15 @@ class SlideReader:
         forgiving: bool,
         progress: Callable[[], object],
     ) -> list[ReadPicture]:
-        def one(found: FoundPicture) -> ReadPicture:
-            picture = _read_one(descriptor, found, geometry, forgiving)
-            progress()
-            return picture
+        def some(group: list[FoundPicture]) -> list[ReadPicture]:
+            pictures = []
+            for found in group:
+                pictures.append(_read_one(descriptor, found, geometry, forgiving))
+                progress()
+            return pictures
 
-        return list(self._pool.map(one, chunk))
+        # A few at a time: handing each picture over by itself takes a tenth of the time to read it.
+        return [picture for group in self._pool.map(some, _chunks(chunk, HANDFUL)) for picture in group]
 
     def close(self) -> None:
         """Let the threads go."""

@@ -65,11 +65,20 @@ class Work:
             ledger.release(self._store, claim, attempts=0)
         except (SourceAway, BadAnswer) as error:
             log.warning("not now", revision=revision, attempt=claim.attempts, reason=str(error))
-            if claim.attempts >= self._settings.max_attempts:
-                ledger.fail(self._store, claim, str(error))
-            else:
-                # The watcher settles it anew once its source is there, and so sets the pace of the next attempt.
-                ledger.release(self._store, claim, attempts=claim.attempts)
+            self._hand_back(claim, str(error))
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            # A bug of ours over one slide: it is recorded on that slide, and the others go on.
+            log.exception("a fault of this program", revision=revision, attempt=claim.attempts)
+            self._hand_back(claim, f"a fault of this program ({type(error).__name__}); its log has the details")
+
+    def _hand_back(self, claim: Claim, reason: str) -> None:
+        if claim.attempts >= self._settings.max_attempts:
+            ledger.fail(self._store, claim, reason)
+        else:
+            # The watcher settles it anew once its source is there, and so sets the pace of the next attempt.
+            ledger.release(self._store, claim, attempts=claim.attempts)
 
     def _do_claimed(self, claim: Claim, bundle: Bundle, engine: Engine) -> None:
         source = self._source(claim)

@@ -27,7 +27,7 @@ def _no_env_file(tmp_path, monkeypatch):
         ("WNET_ENGINE", "abacus"),
         ("WNET_ENGINE_THREADS", "-1"),
         ("WNET_LEASE_SECONDS", "0"),
-        ("WNET_STALL_SECONDS", ""),
+        ("WNET_STALL_SECONDS", "inf"),
         ("WNET_MAX_ATTEMPTS", "0"),
         ("WNET_QUEUE_WINDOW", "1.5"),
         ("WNET_MIN_CELLS", "0"),

@@ -27,6 +27,12 @@ def test_a_path_is_a_slide_or_a_folder_of_slides(drop, make_slide):
     assert [s.slide_id for s in find_slides([drop / "B", drop], SLIDES)] == ["B", "A", "B"]
 
 
+def test_a_stray_picture_does_not_hide_the_slides_beside_it(drop, make_slide):
+    make_slide(drop, "A", 1)
+    (drop / "stray.jpg").write_bytes(b"")
+    assert [s.slide_id for s in find_slides([drop], SLIDES)] == [drop.name, "A"]
+
+
 def test_a_link_given_by_a_person_is_followed(drop, make_slide, tmp_path):
     make_slide(drop, "A", 1)
     (tmp_path / "link").symlink_to(drop)

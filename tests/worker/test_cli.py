@@ -197,6 +197,9 @@ def test_migrating_twice_prepares_once(worker, settings):
     assert len(list((settings.var / "models").iterdir())) == 1
     assert worker("results", "--json").stdout == ""
     assert "No slides yet" in worker("results").stdout
+    unknown = worker("results", "--slide", "S-9", "--json")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "no slide 'S-9'" in unknown.stderr
 
 
 def test_results_for_programs_and_for_people(worker, classified, json_lines):

@@ -7,13 +7,13 @@ import pytest
 
 from smear.geometry import PROFILES, prepare
 from worker.engines.face import FEATURES, EngineUnavailable
-from worker.engines.openvino import BATCH, OpenVinoEngine
+from worker.engines.openvino import LARGEST_BATCH, OpenVinoEngine
 from worker.engines.select import open_engine
 
 
 @pytest.fixture(scope="session")
 def images(sample_pictures):
-    return np.stack([prepare(p.read_bytes(), PROFILES["di60"]) for p in sample_pictures[: 2 * BATCH + 5]])
+    return np.stack([prepare(p.read_bytes(), PROFILES["di60"]) for p in sample_pictures[: 2 * LARGEST_BATCH + 5]])
 
 
 def test_the_answer_has_the_promised_shape_and_type_and_holds_numbers(engine, images):
@@ -30,7 +30,7 @@ def test_no_pictures_are_answered_with_nothing(engine):
     assert (logits.shape, features.shape) == ((0, 5), (0, FEATURES))
 
 
-@pytest.mark.parametrize("n", [1, BATCH - 1, BATCH, BATCH + 1, 2 * BATCH + 5])
+@pytest.mark.parametrize("n", [1, LARGEST_BATCH - 1, LARGEST_BATCH, LARGEST_BATCH + 1, 2 * LARGEST_BATCH + 5])
 def test_an_answer_does_not_depend_on_the_company(engine, images, n):
     whole, whole_features = engine.infer(images)
     logits, features = engine.infer(images[:n])

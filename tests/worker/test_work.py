@@ -62,6 +62,24 @@ def test_a_host_that_cannot_classify_counts_no_attempt(sqlite_store, slide, make
     assert dump(sqlite_store) == before
 
 
+def test_a_fault_of_ours_is_named_on_its_slide_and_never_on_its_worker(
+    sqlite_store, slide, make_work, fake_engine, monkeypatch, settings
+):
+    def faulty(*_arguments, **_options):
+        raise KeyError("S-1")
+
+    monkeypatch.setattr("worker.work.classify", faulty)
+    work = make_work(sqlite_store, fake_engine)
+    for attempt in range(1, settings.max_attempts + 1):
+        work.do(slide)
+        found = row(sqlite_store, slide)
+        assert (found.attempts, found.claimed_by) == (attempt, None)
+        if found.state == "arriving":
+            ledger.settle(sqlite_store, slide, None, blood=True)
+    assert found.state == "failed"
+    assert found.reason == "a fault of this program (KeyError); its log has the details"
+
+
 def test_a_result_that_comes_too_late_is_dropped(sqlite_store, slide, make_work, fake_engine):
     class FakeSlowEngine:
         name = "fake-slow"

@@ -15,7 +15,7 @@ from worker.queue import BrokerUnavailable, depth, publish
 log: Final = structlog.get_logger()
 
 RECONCILE_SECONDS: Final = 2.0
-#: A message that nobody took for this long, while none waits in the broker, is lost.
+#: When this long more revisions wait for a worker than messages wait in the broker, the difference is lost.
 LOST_SECONDS: Final = 4.0
 
 
@@ -61,11 +61,13 @@ class Reconciler:
         unclaimed = ledger.unclaimed(self._store)
         self._waiting = {revision: self._waiting.get(revision, now) for revision in unclaimed}
         overdue = [r for r, since in self._waiting.items() if now - since >= LOST_SECONDS]
-        if overdue and depth(self._app) == 0:
-            for revision in overdue:
-                log.warning("message lost", revision=revision)
-                ledger.publish_again(self._store, revision)
-                del self._waiting[revision]
+        if not overdue or (there := depth(self._app)) is None:
+            return
+        # Messages leave in the order they came, so those missing are the oldest. Told too often does no harm.
+        for revision in overdue[: max(len(unclaimed) - there, 0)]:
+            log.warning("message lost", revision=revision)
+            ledger.publish_again(self._store, revision)
+            del self._waiting[revision]
 
     def _publish(self) -> None:
         room = self._settings.queue_window - len(ledger.unclaimed(self._store))

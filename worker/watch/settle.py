@@ -48,9 +48,8 @@ class Settling:
         """One look at a slide. `is_whole` reads a file's end; it is asked once for each stat that stands still."""
         seen = self._slides.setdefault(slide_id, _Seen(changed_at=now))
         self._note(seen, listing, now)
-        all_here = listing.complete_marker or (
-            expected_cells is not None and 0 < expected_cells <= len(listing.pictures)
-        )
+        enough = listing.complete_marker or 0 < (expected_cells or 0) <= len(listing.pictures)
+        all_here = enough and len(listing.pictures) > 0  # a marker alone waits: some writers put it there first
         if all_here and self._files_settled(seen, listing, is_whole, now):
             return Verdict(settled=True, look_again_at=now)
         quiet_at = seen.changed_at + self._settle_seconds

@@ -12,7 +12,7 @@ from smear.layout import SIDECAR, FoundPicture, Listing, is_blood, layout
 from smear.pictures import UnreadablePicture, ends
 from smear.settings import Settings, Source
 from smear.sidecar import MAX_SIDECAR_BYTES, Sidecar
-from smear.store import Store
+from smear.store import Store, StoreUnavailable
 from worker import ledger
 from worker.ledger import Known
 from worker.watch.changes import Unchanged, any_new_content, recorded
@@ -24,6 +24,8 @@ log: Final = structlog.get_logger()
 
 #: A slide that waits for something other than its files is looked at this often.
 RELOOK_SECONDS: Final = 1.0
+#: A slide that a fault of ours keeps us from looking at is tried again this often.
+FAULT_SECONDS: Final = 10.0
 
 
 @dataclass
@@ -62,8 +64,19 @@ class SourceWatch:
         settled = False
         for slide_id, active in list(self._active.items()):
             if now >= active.due:
-                settled |= self._look(slide_id, active, now)
+                settled |= self._try_to_look(slide_id, active, now)
         return settled
+
+    def _try_to_look(self, slide_id: str, active: _Active, now: float) -> bool:
+        try:
+            return self._look(slide_id, active, now)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # A bug of ours over one slide must not keep the others from being seen.
+            log.exception("a look at a slide failed")
+            active.due = now + FAULT_SECONDS
+            return False
 
     def scan(self, now: float) -> None:
         """Compare the whole root with the database, and follow every slide that is new, unfinished or different."""

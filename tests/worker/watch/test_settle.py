@@ -138,7 +138,14 @@ def test_a_slide_that_was_emptied_is_over_when_all_is_quiet(marker):
     folder = FakeFolder(listing(["a.jpg"]))
     folder.look(95)
     folder.listing = listing(marker=marker)
-    assert folder.settles_at(100, 200) == (100 if marker else 110)
+    assert folder.settles_at(100, 200) == 110
+
+
+def test_a_marker_that_comes_before_the_pictures_waits_for_them():
+    folder = FakeFolder(listing(marker=True))
+    assert folder.settles_at(100, 105) is None
+    folder.listing = listing(["a.jpg"], marker=True)
+    assert folder.settles_at(106, 200) == 106 + FILE
 
 
 def test_the_next_look_is_never_later_than_the_moment_it_settles():

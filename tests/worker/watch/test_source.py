@@ -408,3 +408,23 @@ def test_nothing_in_the_source_is_ever_touched(drop, make_slide, done):
     before = seen()
     done.run(75)
     assert seen() == before
+
+
+def test_a_fault_over_one_slide_keeps_no_other_from_coming_out(make_service, drop, make_slide, monkeypatch):
+    make_slide(drop, "A", 3)
+    make_slide(drop, "B", 3)
+    look = SourceWatch._look
+
+    def faulty(self, slide_id, *arguments):
+        if slide_id == "A":
+            raise RuntimeError("a bug")
+        return look(self, slide_id, *arguments)
+
+    service = make_service()
+    monkeypatch.setattr(SourceWatch, "_look", faulty)
+    service.run(30)
+    assert service.states()["B", 1] == "classified"
+    assert service.states()["A", 1] == "arriving"
+    monkeypatch.setattr(SourceWatch, "_look", look)
+    service.run(30)
+    assert service.states() == {("A", 1): "classified", ("B", 1): "classified"}
