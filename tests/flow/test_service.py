@@ -4,6 +4,7 @@ import json
 import shutil
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -143,7 +144,7 @@ def test_a_process_that_keeps_dying_is_started_again_and_again(service):
 
 def test_a_second_start_says_that_it_runs_already(service):
     second = subprocess.run(
-        ["python", "deploy/supervise.py"],
+        [sys.executable, "deploy/supervise.py"],
         cwd=PROJECT,
         env=service.environment,
         capture_output=True,
