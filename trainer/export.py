@@ -81,7 +81,7 @@ def _standardisation() -> list[NodeProto]:
     """`trainer.wnet.standardise`, node by node.
 
     The planes come first, as bytes: OpenVINO then runs the arithmetic over rows of 128 values rather than of 3, and
-    the whole network on two AVX2 cores 1.43 times as fast (756 against 1,079 pictures a second, side by side).
+    the whole network on two AVX2 cores 1.4 times as fast (756 against 1,079 pictures a second, side by side).
     """
     return [
         helper.make_node("Transpose", ["images"], ["planes"], perm=[0, 3, 1, 2]),

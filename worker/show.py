@@ -88,7 +88,7 @@ def remarks(slide: Mapping[str, Any], low_count_cells: int) -> str:
 
 def problems_table(slides: Iterable[Mapping[str, Any]]) -> Table | None:
     """Every picture that something is wrong with; None where there is none."""
-    table = Table(title="Pictures not classified", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title="Pictures not classified", title_justify="left")
     for name in ("Slide", "File", "Reason"):
         table.add_column(name, overflow="fold")
     for slide in slides:
@@ -125,7 +125,7 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
 
 def findings_table(findings: Iterable[Finding]) -> Table:
     """`worker doctor` for people."""
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD)
     for name in ("", "What", "Found", "Cure"):
         table.add_column(name, overflow="fold")
     for finding in findings:
