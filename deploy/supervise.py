@@ -6,6 +6,7 @@ supervisord does the supervising, inside this process; the Procfile stays the on
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from supervisor.supervisord import Supervisor
 from supervisor.xmlrpc import SupervisorTransport
 
 from smear.plain import PlainError
-from smear.settings import Settings, load_settings, private_folder
+from smear.settings import BadSettings, Settings, load_settings, private_folder
 from worker.broker import server_program
 from worker.install import prepare
 
@@ -103,7 +104,7 @@ serverurl=unix://{quoted(run / "supervisor.sock")}
         found = str(ours) if ours.exists() else (shutil.which(program) or program)
         sections.append(
             f"""[program:{name}]
-command={quoted(found)} {quoted(arguments)}
+command={quoted(_dying_with_us())}{quoted(shlex.quote(found))} {quoted(arguments)}
 directory={quoted(project)}
 priority={priority}
 autorestart=true
@@ -124,6 +125,12 @@ environment=PYTHONUNBUFFERED="1"
     return "\n".join(sections)
 
 
+def _dying_with_us() -> str:
+    """What makes a process end when its supervisor is killed: else a second `make run` would start a second set."""
+    setpriv = shutil.which("setpriv")  # of util-linux, on every Debian
+    return f"{setpriv} --pdeathsig TERM -- " if setpriv else ""
+
+
 def already_running(settings: Settings) -> bool:
     """Whether a supervisor of this WNET_VAR answers on its socket."""
     transport = SupervisorTransport(None, None, f"unix://{settings.socket_folder / 'supervisor.sock'}")
@@ -140,6 +147,11 @@ def main() -> int:
     """Read the settings, prepare the installation, say where things are, supervise."""
     try:
         settings = load_settings()
+        if "%" in str(settings.var):
+            raise BadSettings("WNET_VAR: supervisord cannot do with a % in it")
+        for source in settings.sources:
+            source.root.mkdir(parents=True, exist_ok=True)
+        os.umask(0o077)  # what we keep holds barcodes; the drop folder is the analyser's
         settings.var.mkdir(parents=True, exist_ok=True)
         run = private_folder(settings.socket_folder)
         if already_running(settings):
@@ -147,8 +159,6 @@ def main() -> int:
             return 0
         if settings.embedded_broker:
             server_program()
-        for source in settings.sources:
-            source.root.mkdir(parents=True, exist_ok=True)
         prepare(settings)
     except (PlainError, OSError) as error:
         print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import numpy as np
 from scipy.special import betaincinv
 
 from smear.cells import CELL_TYPES
@@ -48,9 +47,3 @@ def differential(counts: Mapping[str, int], *, min_cells: int, low_count_cells: 
     limits = {t: exact_limits(n, total) for t, n in ordered.items()}
     ci95 = {t: (round(low, 1), round(high, 1)) for t, (low, high) in limits.items()}
     return Differential(ordered, percent, ci95, "low count" if total < low_count_cells else None)
-
-
-def count_types(types: np.ndarray) -> dict[str, int]:
-    """(N,) indices into CELL_TYPES -> counts by name."""
-    counted = np.bincount(types, minlength=len(CELL_TYPES))
-    return {cell_type: int(n) for cell_type, n in zip(CELL_TYPES, counted, strict=True)}

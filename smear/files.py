@@ -91,3 +91,8 @@ def read_file(folder: int, name: str, max_bytes: int = MAX_BYTES) -> tuple[bytes
 def sha256(data: bytes) -> str:
     """The content hash that identifies a cell: 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def shown(path: str) -> str:
+    """A file name as it can be stored and shown: bytes that are no UTF-8 become escapes, so a backslash is doubled."""
+    return os.fsencode(path).replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
-from smear.files import Stat, open_folder
+from smear.files import Stat, open_folder, shown
 
 
 #: Files that are taken for pictures. What is inside decides what they are; TIFF is named, and refused by name.
@@ -154,8 +154,8 @@ class ClassesLayout:
             times, pictures = [f"{os.fstat(descriptor).st_mtime_ns}"], list[FoundPicture]()
             for name in sorted(_folders(descriptor)):
                 with open_folder(root, f"{folder}/{name}") as inner:
-                    times.append(f"{name}:{os.fstat(inner).st_mtime_ns}")
-                    pictures += _pictures(inner, f"{name}/", name)
+                    times.append(f"{shown(name)}:{os.fstat(inner).st_mtime_ns}")
+                    pictures += _pictures(inner, f"{name}/", shown(name))
             marker = _stat_of(descriptor, COMPLETE_MARKER) is not None
             ordered = tuple(sorted(pictures, key=lambda p: p.path))
             return Listing(ordered, marker, _stat_of(descriptor, SIDECAR), "|".join(times))
@@ -166,7 +166,7 @@ class ClassesLayout:
             times = [f"{os.fstat(descriptor).st_mtime_ns}"]
             for name in sorted(_folders(descriptor)):
                 with open_folder(root, f"{folder}/{name}") as inner:
-                    times.append(f"{name}:{os.fstat(inner).st_mtime_ns}")
+                    times.append(f"{shown(name)}:{os.fstat(inner).st_mtime_ns}")
             return "|".join(times)
 
     def is_slide(self, folder: Path) -> bool:

@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -73,6 +74,9 @@ class Settings(BaseSettings):
     #: Messages waiting in the broker at any time; the database holds the rest of the backlog.
     queue_window: int = Field(default=256, ge=1)
 
+    #: Finished slides younger than this are looked at file by file every hour.
+    reopen_days: float = Field(default=30.0, ge=0, allow_inf_nan=False)
+
     #: Below this many classified cells the percentages are withheld, below the next they are marked "low count"
     #: (CLSI H20-A2 counts 100 cells routinely).
     min_cells: int = Field(default=50, ge=1)
@@ -100,6 +104,21 @@ class Settings(BaseSettings):
     def _known_geometry(cls, value: str) -> str:
         if value not in PROFILES:
             raise ValueError(f"no geometry profile {value!r}; there are: {', '.join(PROFILES)}")
+        return value
+
+    @field_validator("broker_url")
+    @classmethod
+    def _redis(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and parts.scheme not in {"redis", "rediss", "redis+socket"}:
+            raise ValueError(
+                "the broker is a Redis or Valkey server: redis://host:port/0, rediss:// or redis+socket:///path"
+            )
+        if value and not (parts.hostname if parts.scheme != "redis+socket" else parts.path.strip("/")):
+            raise ValueError("it names no server")
+        if parts.scheme != "redis+socket" and not re.fullmatch(r"/?\d*", parts.path):
+            raise ValueError("what follows the last slash is the number of the server's database")
+        _ = parts.port  # ValueError where it is none
         return value
 
     @field_validator("not_blood")

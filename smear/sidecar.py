@@ -22,8 +22,18 @@ class Sidecar(BaseModel):
 
 
 def parse(data: bytes) -> Sidecar | None:
-    """The sidecar in these bytes; None where they are none (half written, or not JSON): it is only a hint."""
+    """The sidecar in these bytes; None where they are none (half written, or not JSON): it is only a hint.
+
+    A field that is not what it should be is left out; the others hold.
+    """
     try:
-        return Sidecar.model_validate(json.loads(data))
-    except (ValueError, ValidationError, RecursionError):
+        told = json.loads(data)
+    except (ValueError, RecursionError):
         return None
+    if not isinstance(told, dict):
+        return None
+    try:
+        return Sidecar.model_validate(told)
+    except ValidationError as error:
+        wrong = {problem["loc"][0] for problem in error.errors()}
+        return Sidecar.model_validate({name: value for name, value in told.items() if name not in wrong})

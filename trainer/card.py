@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smear.cells import CELL_TYPES
+from smear.differential import exact_limits
 from smear.decision import Calibration
 
 
@@ -59,15 +60,14 @@ against the inner split: {auroc}):
 {table}
 
 Whatever is not called outside is given one of the five types. Do not rely on this detector to find immature cells;
-blasts, smudge cells and artefacts were not measured at all."""
+what is not in the table was not measured at all."""
 
 _LIMITS = """## Limits
 
 - The network knows the camera, the stain and the laboratory it was trained on. Pictures of any other must be measured
   before anything is believed.{elsewhere}
 - Probabilities are calibrated for the training set's mix of types, not for blood's.
-- Rare types are few in the hold-out: a recall of 37 in 38 basophils leaves 86 to 99.9 % possible (95 % limits).
-- Pictures out of focus lose basophils first: see the blurred hold-out above."""
+{rare}"""
 
 
 def card(facts: Facts) -> str:
@@ -128,12 +128,28 @@ def _outside(facts: Facts) -> str:
 
 
 def _limits(facts: Facts) -> str:
-    seen = facts.scores.get("elsewhere")
-    if seen is None:
-        return _LIMITS.format(elsewhere="")
-    share = _percent(seen["class_average"])
-    average = f"\n  On `{seen['data']}`, from another laboratory, the class average is {share} %."
-    return _LIMITS.format(elsewhere=average)
+    average = ""
+    if seen := facts.scores.get("elsewhere"):
+        share = _percent(seen["class_average"])
+        average = f"\n  On `{seen['data']}`, from another laboratory, the class average is {share} %."
+    return _LIMITS.format(elsewhere=average, rare="\n".join(_rare(facts.scores)))
+
+
+def _rare(scores: dict[str, Any]) -> list[str]:
+    """What the hold-out leaves open of its smallest type, and what blur does to it, where these were measured."""
+    lines = []
+    if held := scores.get("holdout_originals") or scores.get("holdout"):
+        row, name = min((sum(row), t) for row, t in zip(held["confusion"], CELL_TYPES, strict=True))
+        right = held["confusion"][CELL_TYPES.index(name)][CELL_TYPES.index(name)]
+        low, high = exact_limits(right, row)
+        lines.append(
+            f"- Rare types are few in the hold-out: {right} of {row} {name}s right leaves {low:.0f} to {high:.1f} %"
+            " possible (95 % limits)."
+        )
+        if blurred := scores.get("holdout_out_of_focus"):
+            lost = blurred["recall"][name]
+            lines.append(f"- On blurred pictures the recall of {name}s is {_percent(lost)} %: see the table above.")
+    return lines
 
 
 def _percent(fraction: float | None) -> str:

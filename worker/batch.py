@@ -8,6 +8,7 @@ from typing import Any, Final, TextIO
 
 from smear.bundle import Bundle
 from smear.cells import CELL_TYPES
+from smear.files import shown
 from smear.geometry import Profile
 from smear.layout import Layout, is_blood
 from smear.plain import PlainError
@@ -16,7 +17,7 @@ from smear.settings import Settings
 from smear.shipped import shipped_bundle
 from worker.classify import BadAnswer, SlideResult, classify
 from worker.engines.face import Engine
-from worker.reading import SlideChanging, SlideReader, SourceAway, shown
+from worker.reading import SlideChanging, SlideReader, SourceAway
 
 
 class NoSlides(PlainError):
@@ -43,7 +44,7 @@ def find_slides(paths: Iterable[Path], layout: Layout) -> list[SlidePath]:
             inside = here + [
                 SlidePath(slide_id, path, folder)
                 for slide_id, folder in sorted(layout.slides(path))
-                if layout.is_slide(path / folder)
+                if _may_be_slide(layout, path / folder)
             ]
         except OSError as error:
             raise NoSlides(f"{given}: {error.strerror}") from None
@@ -53,8 +54,15 @@ def find_slides(paths: Iterable[Path], layout: Layout) -> list[SlidePath]:
     return found
 
 
+def _may_be_slide(layout: Layout, folder: Path) -> bool:
+    try:
+        return layout.is_slide(folder)
+    except OSError:
+        return True  # it will be named as the slide that could not be read; the others go on
+
+
 def bundle_folder(settings: Settings) -> Path:
-    """The bundle that serves on this machine; where nothing was set up yet, the shipped one."""
+    """The bundle that serves; where nothing was set up yet, the shipped one. Raises StoreUnavailable."""
     if settings.database_url or (settings.var / "wnet.sqlite").exists():
         # Only where there is a database is its library needed, which takes half of the time to start.
         from smear.store import Store, StoreUnavailable, schema_problem  # noqa: PLC0415 - see above
@@ -67,8 +75,8 @@ def bundle_folder(settings: Settings) -> Path:
                     return settings.models_folder / named[1]
             finally:
                 store.close()
-        except StoreUnavailable:
-            pass
+        except StoreUnavailable as error:
+            raise StoreUnavailable(f"which bundle serves cannot be asked ({error}): name one with --bundle") from None
     return shipped_bundle()
 
 

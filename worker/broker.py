@@ -3,18 +3,29 @@
 It listens on a Unix socket in a folder only we may enter, never on TCP, and keeps its messages in WNET_VAR/broker.
 """
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import time
 from pathlib import Path
 from typing import Final
+
+import structlog
 
 from smear.plain import PlainError
 from smear.settings import Settings, private_folder
 
 
+log: Final = structlog.get_logger()
+
 _SERVERS: Final = ("valkey-server", "redis-server")
+#: What the server calls the folder of its append-only file, and what we call it once it cannot be read.
+KEPT: Final = "appendonlydir"
+DAMAGED: Final = "appendonlydir.damaged"
 
 
 class NoBroker(PlainError):
@@ -66,5 +77,40 @@ def run_broker(settings: Settings) -> None:
     program = server_program()
     os.umask(0o077)
     private_folder(settings.socket_folder)
-    private_folder(settings.var / "broker")
-    os.execv(program, server_command(program, settings))  # noqa: S606 - our own argument list, no shell
+    data = private_folder(settings.var / "broker")
+    command = server_command(program, settings)
+    if not _starts(command, settings.broker_socket):
+        # Messages are hints: the watcher sends again what is lost. One damaged set is kept, to look into.
+        log.error("the broker cannot read what it had kept: starting empty", kept=str(data / DAMAGED))
+        shutil.rmtree(data / DAMAGED, ignore_errors=True)
+        (data / KEPT).rename(data / DAMAGED)
+    os.execv(program, command)  # noqa: S606 - our own argument list, no shell
+
+
+def _starts(command: list[str], path: Path) -> bool:
+    """Try a server on what the last one left: whether it comes up. A power cut may have spoiled its file."""
+    if not (path.parent.is_dir() and _has_kept(command)):
+        return True
+    trial = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own argument list
+    try:
+        while trial.poll() is None:
+            if _answers(path):
+                return True
+            time.sleep(0.02)
+        return False
+    finally:
+        trial.terminate()
+        trial.wait()
+
+
+def _has_kept(command: list[str]) -> bool:
+    return (Path(command[command.index("--dir") + 1]) / KEPT).is_dir()
+
+
+def _answers(path: Path) -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(1)
+        connection.connect(os.fspath(path))
+        connection.sendall(b"PING\r\n")
+        return connection.recv(16).startswith(b"+PONG")
+    return False

@@ -13,7 +13,8 @@ from worker.logs import set_up_logging
 try:
     settings = load_settings()
 except BadSettings as error:
-    sys.exit(f"settings: {error}")
+    print(f"settings: {error}", file=sys.stderr)  # noqa: T201 - there is no log yet
+    sys.exit(2)
 
 app = Celery("worker", include=["worker.tasks"])
 app.conf.update(celery_settings(settings))

@@ -1,8 +1,10 @@
 """`worker`: the command line. Each command reads its call, does one thing, and says what came of it."""
 
 import csv
+import errno
 import itertools
 import json
+import os
 import signal
 import sys
 import threading
@@ -49,6 +51,13 @@ def main() -> None:
         # Whoever read our output has seen enough.
         sys.stderr.close()
         sys.exit(SOME_FAILED)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"worker: {where}{error.strerror}", file=sys.stderr)  # noqa: T201 - the one sentence
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+        # Python writes what is left when it ends, and would fail again.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - until the end
+        sys.exit(SOME_FAILED if full else WRONG_CALL)
 
 
 def _refuse(sentence: str) -> NoReturn:
@@ -129,7 +138,7 @@ def classify(
         _out.print(show.results_table(told, settings.low_count_cells))
         if (problems := show.problems_table(told)) is not None:
             _out.print(problems)
-    if any(one["state"] == "failed" or one["problems"] for one in told):
+    if any(one["state"] == "failed" or (one["problems"] and one["state"] != "listed") for one in told):
         raise typer.Exit(SOME_FAILED)
 
 
@@ -235,13 +244,17 @@ def retry(
 
 
 @app.command()
-def migrate() -> None:
+def migrate(as_json: Json = False) -> None:
     """Bring database and bundles to what this version needs."""
     from worker.install import prepare
 
     settings = load_settings()
+    os.umask(0o077)  # the database holds barcodes
     prepare(settings)
-    _err.print("schema and bundle are up to date")
+    if as_json:
+        _print_json({"database": "up to date", "bundle": "up to date"})
+    else:
+        _err.print("schema and bundle are up to date")
 
 
 @app.command()
@@ -280,5 +293,8 @@ def watch() -> None:
 def broker() -> None:
     """Run this machine's own broker (a process of the Procfile)."""
     from worker.broker import run_broker
+    from worker.logs import set_up_logging
 
-    run_broker(load_settings())
+    settings = load_settings()
+    set_up_logging(settings.log_level, settings.log_format)
+    run_broker(settings)

@@ -1,5 +1,6 @@
 """What is wrong with this installation, and the cure, in plain words."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -100,16 +101,20 @@ def _broker(settings: Settings) -> Finding:
     return Finding("broker", "good", "the server of WNET_BROKER_URL answers")
 
 
-def _bundle_and_engine(settings: Settings) -> Finding:
-    try:
-        folder = shipped_bundle()
+def _bundle_folder(settings: Settings) -> Path:
+    with contextlib.suppress(StoreUnavailable):  # which has a finding of its own
         store = Store(settings.database)
         try:
             if schema_problem(store) is None and (named := serving(store)):
-                folder = settings.models_folder / named[1]
+                return settings.models_folder / named[1]
         finally:
             store.close()
-        bundle = bundles.load(folder)
+    return shipped_bundle()
+
+
+def _bundle_and_engine(settings: Settings) -> Finding:
+    try:
+        bundle = bundles.load(_bundle_folder(settings))
         engine = open_engine(bundle, settings.engine, settings.engine_threads)
     except PlainError as error:
         return Finding("network", "bad", str(error), "install again, or choose another bundle or WNET_ENGINE")

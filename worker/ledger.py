@@ -8,6 +8,7 @@ writes must still hold the token it was given, so an attempt that lost its lease
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CursorResult, update
@@ -28,6 +29,7 @@ class Known:
     number: int
     state: RevisionState
     signature: str | None
+    finished_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def _latest(session: Session, where: Any) -> list[tuple[str, Known]]:
         .join(RevisionRow, col(RevisionRow.slide) == col(SlideRow.id))
         .where(where, is_latest_revision())
     )
-    return [(s.slide_id, Known(key(s.id), key(r.id), r.number, _state(r), r.signature)) for s, r in rows]
+    return [(s.slide_id, Known(key(s.id), key(r.id), r.number, _state(r), r.signature, r.finished_at)) for s, r in rows]
 
 
 def _state(row: RevisionRow) -> RevisionState:
@@ -107,7 +109,7 @@ def open_slide(store: Store, source: int, slide_id: str, folder: str) -> Known:
             revision = RevisionRow(slide=key(slide.id), number=1, arrived_at=now)
             session.add(revision)
             session.flush()
-            return Known(key(slide.id), key(revision.id), 1, "arriving", None)
+            return Known(key(slide.id), key(revision.id), 1, "arriving", None, None)
     except IntegrityError:
         # Another watcher was faster.
         known = known_slide(store, source, slide_id)
@@ -117,11 +119,27 @@ def open_slide(store: Store, source: int, slide_id: str, folder: str) -> Known:
 
 def open_revision(store: Store, known: Known) -> Known:
     """The next revision of a slide, as `arriving`; the earlier ones stay."""
+    try:
+        with store.write() as session:
+            revision = RevisionRow(slide=known.slide, number=known.number + 1, arrived_at=utc_now())
+            session.add(revision)
+            session.flush()
+            return Known(known.slide, key(revision.id), revision.number, "arriving", None, None)
+    except IntegrityError:
+        # Another watcher was faster.
+        with store.read() as session:
+            ((_, latest),) = _latest(session, SlideRow.id == known.slide)
+            return latest
+
+
+def forget(store: Store, known: Known) -> None:
+    """Take back the first sight of a slide of which nothing was ever read: its folder only changed its name."""
     with store.write() as session:
-        revision = RevisionRow(slide=known.slide, number=known.number + 1, arrived_at=utc_now())
-        session.add(revision)
-        session.flush()
-        return Known(known.slide, key(revision.id), revision.number, "arriving", None)
+        revision = session.get(RevisionRow, known.revision)
+        if revision is not None and (revision.number, revision.state, revision.attempts) == (1, "arriving", 0):
+            session.delete(revision)
+            session.flush()
+            session.delete(session.get_one(SlideRow, known.slide))
 
 
 def settle(store: Store, revision: int, sidecar: dict[str, Any] | None, *, blood: bool) -> None:

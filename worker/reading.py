@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
-from smear.files import FileChanging, Stat, open_folder, read_file, sha256
+from smear.files import FileChanging, Stat, open_folder, read_file, sha256, shown
 from smear.geometry import Profile, prepare
 from smear.layout import FoundPicture, Listing
 from smear.pictures import RGB, MisfitPicture, UnreadablePicture
@@ -49,11 +49,6 @@ class ReadPicture:
     pixels: RGB | None
     trouble: Literal["misfit", "unreadable"] | None = None
     problem: str | None = None
-
-
-def shown(path: str) -> str:
-    """A file name as it can be stored and shown: bytes that are no UTF-8 become escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class SlideReader:
@@ -124,7 +119,9 @@ def _read_one(folder: int, found: FoundPicture, geometry: Profile, forgiving: bo
     except UnreadablePicture as error:
         return ReadPicture(path, found.stat, found.analyser_class, None, None, "unreadable", str(error))
     except FileNotFoundError:
-        raise FileChanging(path) from None
+        if not forgiving:
+            raise FileChanging(path) from None
+        return ReadPicture(path, found.stat, found.analyser_class, None, None, "unreadable", "went away unread")
     except OSError as error:
         if error.errno in _PASSING and not forgiving:
             raise

@@ -62,7 +62,8 @@ class Work:
             log.warning("result dropped: the claim was taken back", revision=revision, token=claim.token)
         except SlideChanging:
             log.info("still changing: back to the watcher", revision=revision)
-            ledger.release(self._store, claim, attempts=0)
+            # However often that is, the slide does not fail of it; but a file that is never to be had is recorded.
+            ledger.release(self._store, claim, attempts=min(claim.attempts, PATIENT_ATTEMPTS))
         except (SourceAway, BadAnswer) as error:
             log.warning("not now", revision=revision, attempt=claim.attempts, reason=str(error))
             self._hand_back(claim, str(error))

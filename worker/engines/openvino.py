@@ -37,7 +37,8 @@ class OpenVinoEngine:
         try:
             compiled = core.compile_model(core.read_model(network), "CPU", hints)
         except RuntimeError as error:
-            raise EngineUnavailable(f"OpenVINO cannot compile {network.name}: {str(error).splitlines()[0]}") from None
+            reason = [line for line in str(error).splitlines() if line.strip()][-1]
+            raise EngineUnavailable(f"OpenVINO cannot compile {network.name}: {reason}") from None
         self.name = f"openvino-{'bf16' if bf16 else 'fp32'}"
         self._requests = ov.AsyncInferQueue(compiled, threads)
         self._requests.set_callback(_keep)

@@ -6,12 +6,11 @@ from typing import Final
 
 from sqlmodel import col, select
 
-from smear.files import FileChanging, Stat, open_folder, read_file, sha256
+from smear.files import FileChanging, Stat, open_folder, read_file, sha256, shown
 from smear.layout import FoundPicture, Listing
 from smear.pictures import UnreadablePicture
 from smear.store import Store
 from smear.tables import CellRow, PictureRow
-from worker.reading import shown
 
 
 #: Revisions whose re-copied files are remembered as read and found the same.

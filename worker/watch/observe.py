@@ -89,7 +89,7 @@ class Observing:
 
     def step(self) -> bool:
         """See that events flow; True where they have only just begun to, so that a full scan is due."""
-        identity = _identity(self._root)
+        identity = identity_of(self._root)
         if self._observer is not None and identity == self._root_identity and _alive(self._observer):
             return False
         died = self._observer is not None
@@ -125,9 +125,10 @@ def _alive(observer: BaseObserver) -> bool:
     return observer.is_alive() and all(emitter.is_alive() for emitter in observer.emitters)
 
 
-def _identity(root: Path) -> tuple[int, int] | None:
+def identity_of(folder: Path) -> tuple[int, int] | None:
+    """Device and inode of a folder, which its name may lose to another; None where it is not there."""
     try:
-        found = root.stat()
+        found = folder.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -1,6 +1,9 @@
 """One source under watch: finds its slides, follows those that arrive, and opens revisions for what has changed."""
 
+import os
+from collections import deque
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -13,10 +16,11 @@ from smear.pictures import UnreadablePicture, ends
 from smear.settings import Settings, Source
 from smear.sidecar import MAX_SIDECAR_BYTES, Sidecar
 from smear.store import Store, StoreUnavailable
+from smear.tables import utc_now
 from worker import ledger
 from worker.ledger import Known
 from worker.watch.changes import Unchanged, any_new_content, recorded
-from worker.watch.observe import Observing
+from worker.watch.observe import Observing, identity_of
 from worker.watch.settle import Settling
 
 
@@ -26,6 +30,12 @@ log: Final = structlog.get_logger()
 RELOOK_SECONDS: Final = 1.0
 #: A slide that a fault of ours keeps us from looking at is tried again this often.
 FAULT_SECONDS: Final = 10.0
+#: Within this long every young finished slide is looked at file by file: a rewrite in place changes no folder's time.
+ROUND_SECONDS: Final = 3600.0
+#: How many of them in one step, so that new slides are not kept waiting.
+ROUND_A_STEP: Final = 20
+#: Folders whose identity is remembered, to tell a renamed slide from one that is gone.
+_PLACES: Final = 10_000
 
 
 @dataclass
@@ -35,6 +45,8 @@ class _Active:
     folder: str
     due: float
     gone_since: float | None = None
+    identity: tuple[int, int] | None = None
+    root: tuple[int, int] | None = None
 
 
 class SourceWatch:
@@ -49,18 +61,22 @@ class SourceWatch:
         self._active: dict[str, _Active] = {}
         self._quiet: dict[str, str] = {}
         self._no_text: set[str] = set()
-        self._scan_due = float("-inf")
+        self._places: dict[tuple[int, int], str] = {}
+        self._round: deque[tuple[str, str]] = deque()
+        self._round_due = self._scan_due = float("-inf")
         self._away = False
 
     def step(self, now: float) -> bool:
         """Do whatever is due; whether a slide has settled, so that there is something to publish."""
         if self._observing.step():
             log.info("watching", drop=str(self._source.root), layout=self._source.layout, events=self._observing.kind)
-            self._scan_due = now
+            self._round_due = self._scan_due = now
         for slide_id, folder in self._observing.wakes.take():
             self._follow(slide_id, folder, now)
         if now >= self._scan_due:
             self.scan(now)
+        for _ in range(min(len(self._round), ROUND_A_STEP)):
+            self._follow(*self._round.popleft(), now)
         settled = False
         for slide_id, active in list(self._active.items()):
             if now >= active.due:
@@ -82,10 +98,18 @@ class SourceWatch:
         """Compare the whole root with the database, and follow every slide that is new, unfinished or different."""
         self._scan_due = now + self._settings.scan_seconds
         known = ledger.known_slides(self._store, self._row)
+        new_round = now >= self._round_due
+        if new_round:
+            self._round_due = now + ROUND_SECONDS
+            self._round.clear()
         try:
             for slide_id, folder in self._layout.slides(self._source.root):
-                if slide_id not in self._active and self._wants_a_look(slide_id, folder, known.get(slide_id)):
+                if slide_id in self._active:
+                    continue
+                if self._wants_a_look(slide_id, folder, known.get(slide_id)):
                     self._follow(slide_id, folder, now)
+                elif new_round and self._is_young(known[slide_id]):
+                    self._round.append((slide_id, folder))
         except OSError as error:
             self._scan_due = now + min(RELOOK_SECONDS, self._settings.scan_seconds)
             if not self._away:
@@ -100,6 +124,12 @@ class SourceWatch:
         """Follow what the database calls arriving: slides that a worker handed back, or an earlier watcher left."""
         for slide_id, folder in ledger.arriving(self._store, self._row):
             self._follow(slide_id, folder, now, wake=False)
+
+    def _is_young(self, known: Known) -> bool:
+        """Whether a finished slide may still be written to, going by its age."""
+        if known.finished_at is None or known.signature is None or known.state == "listed":
+            return False
+        return utc_now() - known.finished_at < timedelta(days=self._settings.reopen_days)
 
     def _wants_a_look(self, slide_id: str, folder: str, known: Known | None) -> bool:
         if known is None or known.state == "arriving":
@@ -132,24 +162,30 @@ class SourceWatch:
         known = ledger.known_slide(self._store, self._row, slide_id)
         try:
             listing = self._layout.look(self._source.root, active.folder)
-        except OSError:
-            self._missing(slide_id, active, known, now)
+        except OSError as error:
+            reason = "its folder went away before its pictures were read"
+            if isinstance(error, PermissionError):
+                reason = f"its folder cannot be read: {error.strerror}"
+                known = known or ledger.open_slide(self._store, self._row, slide_id, active.folder)
+            self._missing(slide_id, active, known, now, reason)
             return False
-        active.gone_since = None
+        self._place(slide_id, active)
         if known is None:
             if not listing.pictures and not listing.complete_marker:
                 self._leave(slide_id)
                 return False
             known = ledger.open_slide(self._store, self._row, slide_id, active.folder)
             log.info("arriving", revision=known.revision)
-        if known.state == "queued":
-            return False
-        if known.state == "listed":
-            self._leave(slide_id)
-            return False
-        if known.state == "arriving":
-            return self._look_at_arriving(slide_id, active, known, listing, now)
-        return self._look_at_finished(slide_id, active, known, listing, now)
+        match known.state:
+            case "queued":
+                return False
+            case "listed":
+                self._leave(slide_id)
+                return False
+            case "arriving":
+                return self._look_at_arriving(slide_id, active, known, listing, now)
+            case _:
+                return self._look_at_finished(slide_id, active, known, listing, now)
 
     def _look_at_arriving(self, slide_id: str, active: _Active, known: Known, listing: Listing, now: float) -> bool:
         told = self._sidecar(active.folder) if listing.sidecar is not None else None
@@ -200,9 +236,20 @@ class SourceWatch:
         log.info("settled", revision=known.revision, blood=blood)
         self._leave(slide_id)
 
-    def _missing(self, slide_id: str, active: _Active, known: Known | None, now: float) -> None:
-        """A slide's folder is not there: an absent root is only away, an absent slide under a present root is gone."""
-        if self._away or not self._source.root.is_dir():
+    def _place(self, slide_id: str, active: _Active) -> None:
+        """Note where a slide was seen, and that it was."""
+        active.gone_since = None
+        active.root = identity_of(self._source.root)
+        active.identity = identity_of(self._source.root / active.folder)
+        if active.identity is not None:
+            while len(self._places) >= _PLACES:
+                del self._places[next(iter(self._places))]
+            self._places[active.identity] = slide_id
+
+    def _missing(self, slide_id: str, active: _Active, known: Known | None, now: float, reason: str) -> None:
+        """A slide's folder is not to be had: with its root it is only away, under a root that is there it is gone."""
+        if self._away or self._root_is_away(active):
+            active.gone_since = None
             return
         if known is None or known.state != "arriving":
             self._leave(slide_id)
@@ -210,9 +257,23 @@ class SourceWatch:
         if active.gone_since is None:
             active.gone_since = now
         elif now - active.gone_since >= self._settings.settle_seconds:
-            log.warning("failed: its folder went away", revision=known.revision)
-            ledger.fail_arriving(self._store, known.revision, "its folder went away before its pictures were read")
+            if active.identity is not None and self._places.get(active.identity) != slide_id:
+                log.info("renamed while it arrived", revision=known.revision)
+                ledger.forget(self._store, known)
+            else:
+                log.warning("failed", revision=known.revision, reason=reason)
+                ledger.fail_arriving(self._store, known.revision, reason)
             self._leave(slide_id)
+
+    def _root_is_away(self, active: _Active) -> bool:
+        """Whether the root the slide was seen under is there no longer: gone, another in its place, or an empty folder,
+        which is what an unmounted share leaves behind.
+        """
+        root = identity_of(self._source.root)
+        if root is None or active.root not in {None, root}:
+            return True
+        with os.scandir(self._source.root) as entries:
+            return next(entries, None) is None
 
     def _sidecar(self, folder: str) -> Sidecar | None:
         try:
