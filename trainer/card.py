@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from smear.cells import CELL_TYPES
-from smear.differential import exact_limits
 from smear.decision import Calibration
+from smear.differential import exact_limits
 
 
 #: Data sets whose licence asks for attribution wherever a model made from them is passed on.

@@ -38,6 +38,7 @@ class Service:
 
     def start(self) -> None:
         """Start it and wait until it watches."""
+        watching = self.said().count("event=watching") if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "deploy/supervise.py"],
@@ -47,7 +48,7 @@ class Service:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait_for(lambda: "event=watching" in self.said(), 30)
+        self.wait_for(lambda: self.said().count("event=watching") > watching, 30)
 
     def stop(self) -> float:
         """Stop it as Ctrl-C does; seconds that took. Whatever is left over is killed and is an error."""
@@ -86,6 +87,12 @@ class Service:
         tree = {child for root in roots for child in [root, *root.children(recursive=True)]}
         for process in tree:
             process.kill()
+
+    def kill_supervisor(self) -> None:
+        """`kill -9` the supervisor alone."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
 
     def worker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the `worker` command on this service."""

@@ -113,14 +113,9 @@ def test_whatever_is_killed_the_slides_still_come_out_once(service, victim):
 
     service.wait_for(all_done, 30)
     slides = service.results()
-    assert slides["LARGE"]["cells"] == {
-        "total": 1200,
-        "classified": slides["LARGE"]["cells"]["classified"],
-        "outside": slides["LARGE"]["cells"]["outside"],
-        "misfit": 0,
-        "unreadable": 0,
-    }
-    assert sum(slides["LARGE"]["counts"].values()) + slides["LARGE"]["cells"]["outside"] == 1200
+    large = slides["LARGE"]
+    assert (large["cells"]["total"], large["cells"]["misfit"], large["cells"]["unreadable"]) == (1200, 0, 0)
+    assert sum(large["counts"].values()) + large["cells"]["outside"] == 1200
     assert all(slide["revision"] == 1 for slide in slides.values())
     assert len(service.rows("SELECT * FROM differentials")) == 3
     assert (
@@ -132,6 +127,18 @@ def test_whatever_is_killed_the_slides_still_come_out_once(service, victim):
         )
         == 1200
     )
+
+
+def test_a_supervisor_that_is_killed_takes_its_processes_along(tmp_path):
+    service = Service(tmp_path / "var")
+    service.start()
+    service.kill_supervisor()
+    service.wait_for(lambda: not service.processes(), 30)
+    service.start()
+    shutil.copytree(SAMPLES / "S-0001", service.drop / "S-0001")
+    service.wait_for(lambda: service.states().get("S-0001") == (1, "classified"), 20)
+    assert [len(service.processes(name)) for name in ("broker", "watcher", "worker")] == [1, 1, 1]
+    service.stop()
 
 
 def test_a_process_that_keeps_dying_is_started_again_and_again(service):

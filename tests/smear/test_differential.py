@@ -1,11 +1,10 @@
 """Against scipy's exact interval, and against Ruemke's table as laboratories know it."""
 
-import numpy as np
 import pytest
 from scipy.stats import binomtest
 
 from smear.cells import CELL_TYPES
-from smear.differential import count_types, differential, exact_limits
+from smear.differential import differential, exact_limits
 
 
 def counts(*numbers):
@@ -65,8 +64,3 @@ def test_nothing_at_all_is_withheld_even_where_one_cell_would_do():
 def test_types_are_in_order_and_complete_whatever_was_counted():
     found = differential({"monocyte": 60}, min_cells=50, low_count_cells=100)
     assert list(found.counts) == list(found.percent) == list(found.ci95) == list(CELL_TYPES)
-
-
-def test_indices_are_counted_by_name():
-    assert count_types(np.array([0, 0, 4, 2])) == counts(2, 0, 1, 0, 1)
-    assert count_types(np.array([], np.int64)) == counts(0, 0, 0, 0, 0)

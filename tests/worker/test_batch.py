@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from smear.geometry import profile
-from smear.layout import layout
+from smear.layout import SlidesLayout, layout
 from smear.shipped import shipped_bundle
-from smear.store import Store
+from smear.store import Store, StoreUnavailable
 from worker.batch import CELL_COLUMNS, Batch, NoSlides, SlidePath, bundle_folder, cell_rows, cell_writer, find_slides
 from worker.models import register
 from worker.reading import SlideReader
@@ -112,9 +112,24 @@ def test_the_bundle_is_the_one_that_serves_here_else_the_shipped_one(settings, s
     assert bundle_folder(make_settings(var=settings.var / "fresh")) == shipped_bundle()
 
 
-def test_a_database_that_is_away_does_not_stop_a_batch(make_settings, tmp_path):
+def test_a_database_that_is_away_is_no_reason_to_serve_another_bundle(make_settings, tmp_path):
     pytest.importorskip("psycopg")
-    assert bundle_folder(make_settings(database_url=f"postgresql+psycopg://x@/y?host={tmp_path}")) == shipped_bundle()
+    with pytest.raises(StoreUnavailable, match="name one with --bundle"):
+        bundle_folder(make_settings(database_url=f"postgresql+psycopg://x@/y?host={tmp_path}"))
+
+
+def test_a_folder_that_cannot_be_entered_fails_alone(drop, make_slide, monkeypatch):
+    for name in ("A", "B"):
+        make_slide(drop, name, 1)
+    real = SlidesLayout.is_slide
+
+    def closed(self, folder):
+        if folder.name == "A":
+            raise PermissionError(13, "Permission denied")
+        return real(self, folder)
+
+    monkeypatch.setattr(SlidesLayout, "is_slide", closed)
+    assert [s.slide_id for s in find_slides([drop], SLIDES)] == ["A", "B"]
 
 
 def test_looking_for_the_bundle_makes_no_database(settings):

@@ -4,6 +4,8 @@ import os
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import time
 
 import psutil
@@ -11,7 +13,7 @@ import pytest
 import redis
 
 from worker import broker as brokers
-from worker.broker import NoBroker, server_command, server_program
+from worker.broker import NoBroker, _answers, server_command, server_program
 from worker.queue import BrokerUnavailable, depth, publish, sender
 
 
@@ -137,3 +139,30 @@ def test_a_server_elsewhere_that_does_not_answer_is_unavailable(make_settings):
         with pytest.raises(BrokerUnavailable):
             publish(app, 1)
         assert depth(app) is None
+
+
+def test_a_file_spoilt_by_a_power_cut_is_set_aside_and_the_broker_starts_empty(tmp_path):
+    environment = {**os.environ, "WNET_VAR": str(tmp_path / "var")}
+    path = tmp_path / "var" / "run" / "broker.sock"
+    command = [sys.executable, "-c", "from worker.cli import main; main()", "broker"]
+
+    def started():
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while not _answers(path):
+            assert process.poll() is None, "the broker ended"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return process
+
+    def stopped(process):
+        process.terminate()
+        process.wait(20)
+
+    stopped(started())
+    (written,) = (tmp_path / "var" / "broker" / "appendonlydir").glob("*.incr.aof")
+    written.write_bytes(written.read_bytes() + bytes(512))
+    again = started()
+    stopped(again)
+    assert (tmp_path / "var" / "broker" / "appendonlydir.damaged" / written.name).read_bytes().endswith(bytes(512))
+    stopped(started())

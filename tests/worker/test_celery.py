@@ -7,11 +7,12 @@ import time
 
 import pytest
 from celery import Celery
+from sqlalchemy.exc import IntegrityError
 
 from smear.celery_settings import celery_settings
 from smear.layout import layout
 from smear.store import Store
-from worker import ledger
+from smear.tables import SlideRow, utc_now
 from worker.install import prepare
 from worker.queue import CLASSIFY, SLIDES, depth, publish, sender
 from worker.results import results
@@ -123,10 +124,9 @@ def test_wrong_settings_end_a_worker_with_one_sentence(tmp_path):
 
 def test_a_warning_names_no_slide_even_where_an_error_comes_from_the_database(sqlite_store, queue_slide):
     queue_slide(sqlite_store, "PATIENT-4711")
-    known = ledger.known_slides(sqlite_store, 1)["PATIENT-4711"]
-    ledger.open_revision(sqlite_store, known)
-    with pytest.raises(Exception, match=r"(?i)unique") as refused:
-        ledger.open_revision(sqlite_store, known)
+    again = SlideRow(source_id=1, slide_id="PATIENT-4711", folder="PATIENT-4711", first_seen_at=utc_now())
+    with pytest.raises(IntegrityError, match=r"(?i)unique") as refused, sqlite_store.write() as session:
+        session.add(again)
     assert "PATIENT" not in str(refused.value)
 
 

@@ -130,7 +130,8 @@ def test_a_file_that_goes_while_its_slide_is_read_means_that_the_slide_has_not_s
     listing = look(drop)
     (folder / "cell_001.jpg").unlink()
     with pytest.raises(SlideChanging, match=r"cell_001\.jpg"):
-        read(reader, drop, listing)
+        read(reader, drop, listing, forgiving=False)
+    assert [p.problem for p in read(reader, drop, listing)] == [None, "went away unread", None]
 
 
 def test_a_slide_that_goes_away_is_away(reader, drop, make_slide):

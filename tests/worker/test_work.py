@@ -97,7 +97,7 @@ def test_a_result_that_comes_too_late_is_dropped(sqlite_store, slide, make_work,
     assert row(sqlite_store, slide).state == "classified"
 
 
-def test_a_slide_that_still_changes_goes_back_to_the_watcher_without_an_attempt(
+def test_a_slide_that_still_changes_goes_back_to_the_watcher(
     sqlite_store, slide, make_work, fake_engine, drop, monkeypatch
 ):
     real = reading.read_file
@@ -109,7 +109,7 @@ def test_a_slide_that_still_changes_goes_back_to_the_watcher_without_an_attempt(
     monkeypatch.setattr(reading, "read_file", vanish)
     make_work(sqlite_store, fake_engine).do(slide)
     found = row(sqlite_store, slide)
-    assert (found.state, found.attempts, found.claimed_by) == ("arriving", 0, None)
+    assert (found.state, found.attempts, found.claimed_by) == ("arriving", 1, None)
 
 
 def test_a_slide_whose_share_is_away_waits_and_fails_only_after_many_attempts(

@@ -307,6 +307,7 @@ def test_an_empty_mount_point_in_place_of_the_root_deletes_nothing(drop, done, d
 
 
 def test_a_slide_whose_folder_goes_while_it_arrives_has_failed_after_a_while(drop, make_slide, service):
+    (drop / "note.txt").write_text("an empty root would be an unmounted share")
     make_slide(drop, "S-1", 3)
     service.wake("S-1")
     service.run(3)
@@ -334,6 +335,7 @@ def test_a_slide_that_is_emptied_while_it_arrives_has_failed_and_is_found_again(
 
 
 def test_a_slide_that_failed_by_going_away_is_found_again_by_a_scan(drop, make_slide, service):
+    (drop / "note.txt").write_text("an empty root would be an unmounted share")
     folder = make_slide(drop, "S-1", 3)
     service.wake("S-1")
     service.run(3)
@@ -428,3 +430,67 @@ def test_a_fault_over_one_slide_keeps_no_other_from_coming_out(make_service, dro
     monkeypatch.setattr(SourceWatch, "_look", look)
     service.run(30)
     assert service.states() == {("A", 1): "classified", ("B", 1): "classified"}
+
+
+def test_a_share_that_leaves_an_empty_mount_point_takes_no_slide_with_it(drop, make_slide, service):
+    make_slide(drop, "S-1", 3)
+    service.wake("S-1")
+    service.run(3)
+    drop.rename(drop.with_name("off"))
+    drop.mkdir()
+    service.run(120)
+    assert service.states() == {("S-1", 1): "arriving"}
+    service.start()
+    service.run(120)
+    assert service.states() == {("S-1", 1): "arriving"}
+    drop.rmdir()
+    drop.with_name("off").rename(drop)
+    service.run(75)
+    assert service.states() == {("S-1", 1): "classified"}
+
+
+def test_a_folder_renamed_while_it_arrives_is_one_slide(drop, make_slide, service):
+    folder = make_slide(drop, "copying", 3)
+    service.wake("copying")
+    service.run(3)
+    folder.rename(drop / "S-1")
+    for name in ("copying", "S-1"):
+        service.wake(name)
+    service.run(30)
+    assert service.states() == {("S-1", 1): "classified"}
+
+
+def test_a_picture_completed_in_place_without_any_event_is_found_after_a_restart_and_within_the_hour(
+    drop, make_slide, service
+):
+    folder = make_slide(drop, "S-1", 3)
+    whole = (folder / "cell_000.jpg").read_bytes() + b"\0"
+    (folder / "half.jpg").write_bytes(whole[:5000])
+    service.wake("S-1")
+    service.run(30)
+    assert service.states() == {("S-1", 1): "classified"}
+    (folder / "half.jpg").write_bytes(whole)
+    service.start()
+    service.run(30)
+    assert service.states() == {("S-1", 1): "classified", ("S-1", 2): "classified"}
+    (folder / "half.jpg").write_bytes(whole + b"\0")
+    service.run(3600 + 120, tick=5)
+    assert service.states()["S-1", 3] == "classified"
+
+
+def test_a_folder_that_may_not_be_read_is_named_and_comes_out_once_it_may(drop, make_slide, service, monkeypatch):
+    make_slide(drop, "S-1", 3)
+    how = service.watch._layout
+    real = type(how).look
+
+    def closed(self, root, folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(how), "look", closed)
+    service.wake("S-1")
+    service.run(15)
+    assert service.states() == {("S-1", 1): "failed"}
+    assert service.reasons() == ["its folder cannot be read: Permission denied"]
+    monkeypatch.setattr(type(how), "look", real)
+    service.run(90)
+    assert service.states() == {("S-1", 1): "failed", ("S-1", 2): "classified"}
