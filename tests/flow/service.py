@@ -82,8 +82,14 @@ class Service:
 
     def kill(self, name: str) -> None:
         """`kill -9` the whole process tree of one line of the Procfile."""
-        roots = self.processes(name)
-        assert roots, f"no {name} to kill"
+        roots: list[psutil.Process] = []
+
+        def found() -> bool:
+            # A process that is just being replaced by the program it starts has no command line for a moment.
+            roots[:] = self.processes(name)
+            return bool(roots)
+
+        self.wait_for(found, 10)
         tree = {child for root in roots for child in [root, *root.children(recursive=True)]}
         for process in tree:
             process.kill()
