@@ -1,6 +1,5 @@
 """What is wrong with this installation, and the cure, in plain words."""
 
-import contextlib
 import os
 import shutil
 import sys
@@ -16,10 +15,10 @@ from smear.plain import PlainError
 from smear.settings import Settings
 from smear.shipped import shipped_bundle
 from smear.store import Store, StoreUnavailable, schema_problem
+from worker.batch import bundle_folder
 from worker.broker import NoBroker, server_program
 from worker.engines.select import open_engine
 from worker.finding import Finding
-from worker.models import serving
 from worker.queue import depth, sender
 from worker.watch.observe import on_network
 
@@ -102,14 +101,10 @@ def _broker(settings: Settings) -> Finding:
 
 
 def _bundle_folder(settings: Settings) -> Path:
-    with contextlib.suppress(StoreUnavailable):  # which has a finding of its own
-        store = Store(settings.database)
-        try:
-            if schema_problem(store) is None and (named := serving(store)):
-                return settings.models_folder / named[1]
-        finally:
-            store.close()
-    return shipped_bundle()
+    try:
+        return bundle_folder(settings)
+    except StoreUnavailable:
+        return shipped_bundle()  # the database has a finding of its own
 
 
 def _bundle_and_engine(settings: Settings) -> Finding:
