@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from smear.geometry import PROFILES
-from smear.layout import LAYOUTS
+from smear.geometry import profile
+from smear.layout import layout
 from smear.plain import PlainError
 
 
@@ -95,16 +95,12 @@ class Settings(BaseSettings):
     @field_validator("layout")
     @classmethod
     def _known_layout(cls, value: str) -> str:
-        if value not in LAYOUTS:
-            raise ValueError(f"no layout {value!r}; there are: {', '.join(LAYOUTS)}")
-        return value
+        return layout(value).name
 
     @field_validator("geometry")
     @classmethod
     def _known_geometry(cls, value: str) -> str:
-        if value not in PROFILES:
-            raise ValueError(f"no geometry profile {value!r}; there are: {', '.join(PROFILES)}")
-        return value
+        return profile(value).name
 
     @field_validator("broker_url")
     @classmethod

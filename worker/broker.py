@@ -79,7 +79,7 @@ def run_broker(settings: Settings) -> None:
     private_folder(settings.socket_folder)
     data = private_folder(settings.var / "broker")
     command = server_command(program, settings)
-    if not _starts(command, settings.broker_socket):
+    if (data / KEPT).is_dir() and not _starts(command, settings.broker_socket):
         # Messages are hints: the watcher sends again what is lost. One damaged set is kept, to look into.
         log.error("the broker cannot read what it had kept: starting empty", kept=str(data / DAMAGED))
         shutil.rmtree(data / DAMAGED, ignore_errors=True)
@@ -88,23 +88,24 @@ def run_broker(settings: Settings) -> None:
 
 
 def _starts(command: list[str], path: Path) -> bool:
-    """Try a server on what the last one left: whether it comes up. A power cut may have spoiled its file."""
-    if not (path.parent.is_dir() and _has_kept(command)):
-        return True
-    trial = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own argument list
+    """Try a server on what the last one left: whether it comes up. A power cut may have spoiled its file.
+
+    It listens where nobody looks for it, so that no message is given to a server about to end, and ends with us.
+    """
+    where = path.with_name("trial.sock")
+    aside = [os.fspath(where) if part == os.fspath(path) else part for part in command]
+    setpriv = shutil.which("setpriv")
+    with_us = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+    trial = subprocess.Popen([*with_us, *aside], stdout=subprocess.DEVNULL)  # noqa: S603 - our own argument list
     try:
         while trial.poll() is None:
-            if _answers(path):
+            if _answers(where):
                 return True
             time.sleep(0.02)
         return False
     finally:
         trial.terminate()
         trial.wait()
-
-
-def _has_kept(command: list[str]) -> bool:
-    return (Path(command[command.index("--dir") + 1]) / KEPT).is_dir()
 
 
 def _answers(path: Path) -> bool:
