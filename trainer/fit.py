@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from smear.decision import softmax
 from smear.labelled import Pixels
-from trainer.augment import look
+from trainer.adam import Adam
+from trainer.augment import VIEWS, look
 from trainer.checkpoint import Checkpoint
 from trainer.recipes import Recipe
 from trainer.scores import Floats, Scores, score
@@ -21,6 +22,7 @@ from trainer.wnet import WNet
 
 
 Weights = dict[str, Tensor]
+Images = np.ndarray[Any, np.dtype[np.uint8]]
 
 #: The moving average is taken every so many steps: each time moves 200 MB through memory.
 _AVERAGE_EVERY: Final = 8
@@ -33,29 +35,34 @@ class BrokeOff(Exception):
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to: `number` counts from 1; `inner` scores the averaged weights on the inner split."""
+    """What one epoch came to: `number` counts from 1; `inner` scores the kept weights on the inner split, if any."""
 
     number: int
     loss: float
-    inner: Scores
+    learning_rate: float
+    inner: Scores | None
 
 
 class Training:
     """A run in progress: network, optimiser, moving average of the weights, and how many epochs are done."""
 
-    def __init__(self, recipe: Recipe, data: TrainingSet, seed: int, init: Weights | None = None) -> None:
-        self.recipe, self.data, self.seed = recipe, data, seed
+    def __init__(
+        self, recipe: Recipe, data: TrainingSet, seed: int, init: Weights | None = None, device: str = "cpu"
+    ) -> None:
+        self.recipe, self.data, self.seed, self.device = recipe, data, seed, device
         torch.manual_seed(seed)
         self.network = WNet(recipe.conv_drop, recipe.dense_drop, whole_channels=recipe.whole_channels)
         if init is not None:
             self.network.load_state_dict(init)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate, fused=True)
+        self.network.to(device)
+        self.optimiser = Adam(self.network)
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.averages_taken = 0
         self.epochs_done = 0
+        self.steps_done = 0
         self.steps_per_epoch = math.ceil(len(data.train.labels) / recipe.batch)
         shares = np.bincount(data.train.labels, minlength=5) / len(data.train.labels)
-        self._adjustment = recipe.logit_adjustment * torch.from_numpy(np.log(shares)).float()
+        self._adjustment = recipe.logit_adjustment * torch.from_numpy(np.log(shares)).float().to(device)
 
     def run_epoch(self, on_step: Callable[[], object] = lambda: None) -> Epoch:
         """One pass over the training part; raises BrokeOff where the loss is no longer a number."""
@@ -66,22 +73,27 @@ class Training:
         self.network.train()
         for step in range(self.steps_per_epoch):
             rows = order[step * self.recipe.batch : (step + 1) * self.recipe.batch]
-            losses.append(self._step(rows, self.epochs_done * self.steps_per_epoch + step, rng) * len(rows))
-            if (step + 1) % _AVERAGE_EVERY == 0 or step + 1 == self.steps_per_epoch:
+            losses.append(self._step(rows, rng) * len(rows))
+            self.steps_done += 1
+            last = step + 1 == self.steps_per_epoch
+            if last or (self.recipe.average_epochs and (step + 1) % _AVERAGE_EVERY == 0):
                 self._take_average(step % _AVERAGE_EVERY + 1)
             on_step()
         self.epochs_done += 1
-        return Epoch(self.epochs_done, sum(losses) / len(order), self.inner_scores())
+        rate = learning_rate(self.recipe, self.steps_done - 1, self.steps_per_epoch)
+        return Epoch(self.epochs_done, sum(losses) / len(order), rate, self.inner_scores())
 
-    def inner_scores(self) -> Scores:
-        """The averaged weights' scores on the inner split, softmax as it is."""
+    def inner_scores(self) -> Scores | None:
+        """The kept weights' scores on the inner split, softmax as it is; None without such a split."""
+        if not len(self.data.inner.labels):
+            return None
         return score(softmax(logits_of(self.average, self.data.inner)), self.data.inner.labels)
 
     def state(self) -> dict[str, Any]:
         """Everything a later process needs to go on."""
         return {
             "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": self.optimiser.state(),
             "average": self.average,
             "averages_taken": self.averages_taken,
             "epochs_done": self.epochs_done,
@@ -90,29 +102,32 @@ class Training:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.restore(state["optimiser"])
         self.average = state["average"]
         self.averages_taken, self.epochs_done = state["averages_taken"], state["epochs_done"]
+        self.steps_done = self.epochs_done * self.steps_per_epoch
 
-    def _step(self, rows: np.ndarray[Any, np.dtype[np.int64]], step: int, rng: np.random.Generator) -> float:
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.recipe, step, self.steps_per_epoch)
-        images = torch.from_numpy(look(self.data.train.images[rows], self.recipe.augmentation, rng))
-        labels = torch.from_numpy(self.data.train.labels[rows])
+    def _step(self, rows: np.ndarray[Any, np.dtype[np.int64]], rng: np.random.Generator) -> float:
+        seen: np.ndarray[Any, Any] = self.data.train.images[rows]
+        if self.recipe.augmentation is not None:
+            seen = look(seen, self.recipe.augmentation, rng)
+        images = torch.from_numpy(seen).to(self.device)
+        labels = torch.from_numpy(self.data.train.labels[rows]).to(self.device)
         logits, _ = self.network(images)
         loss = functional.cross_entropy(logits + self._adjustment, labels, label_smoothing=self.recipe.label_smoothing)
         value = loss.item()
         if not math.isfinite(value):
             raise BrokeOff(f"the loss became {value} in epoch {self.epochs_done + 1}")
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.step(learning_rate(self.recipe, self.steps_done, self.steps_per_epoch))
         return value
 
     def _take_average(self, steps: int) -> None:
-        keep = math.exp(-steps / (self.recipe.average_epochs * self.steps_per_epoch))
-        # Early on the average follows fast, else it would remember the random start.
-        keep = min(keep, (1 + self.averages_taken) / (10 + self.averages_taken))
+        keep = 0.0
+        if self.recipe.average_epochs:
+            keep = math.exp(-steps / (self.recipe.average_epochs * self.steps_per_epoch))
+            # Early on the average follows fast, else it would remember the random start.
+            keep = min(keep, (1 + self.averages_taken) / (10 + self.averages_taken))
         with torch.no_grad():
             for name, value in self.network.state_dict().items():
                 self.average[name].lerp_(value, 1 - keep)
@@ -120,24 +135,38 @@ class Training:
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """Linear warm-up, then half a cosine down to zero at the last step."""
+    """Linear warm-up, then half a cosine down to zero at the last step, or the peak to the end."""
     total, warmup = recipe.epochs * steps_per_epoch, recipe.warmup_epochs * steps_per_epoch
     if step < warmup:
         return recipe.learning_rate * (step + 1) / max(warmup, 1)
+    if not recipe.cosine:
+        return recipe.learning_rate
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
 
 
 def logits_of(weights: Weights, pixels: Pixels) -> Floats:
     """(N, 5) float32 logits of a network with these weights."""
+    first: Floats = logits_of_views(weights, pixels.images, 1)[0]
+    return first
+
+
+def logits_of_views(weights: Weights, images: Images, views: int) -> Floats:
+    """(views, N, 5) float32 logits of the first so many of a picture's eight dihedral views, the first as it is."""
     network = WNet()
     network.load_state_dict(weights)
-    network.eval()
+    network.to(next(iter(weights.values())).device).eval()
     with torch.inference_mode():
-        parts = [
-            network(torch.from_numpy(pixels.images[at : at + _EVALUATION_BATCH]))[0]
-            for at in range(0, len(pixels.images), _EVALUATION_BATCH)
-        ]
-    return torch.cat(parts).numpy()
+        return np.stack([_logits(network, images, *VIEWS[number]) for number in range(views)])
+
+
+def _logits(network: WNet, images: Images, flipped: bool, turns: int) -> Floats:
+    device = network.dense2.weight.device
+    parts = []
+    for at in range(0, len(images), _EVALUATION_BATCH):
+        part = images[at : at + _EVALUATION_BATCH]
+        turned = np.rot90(part[:, :, ::-1] if flipped else part, turns, axes=(1, 2))
+        parts.append(network(torch.from_numpy(np.ascontiguousarray(turned)).to(device))[0])
+    return np.asarray(torch.cat(parts).cpu().numpy(), np.float32)
 
 
 def run(
@@ -145,12 +174,17 @@ def run(
     checkpoint: Checkpoint,
     on_epoch: Callable[[Epoch], object] = lambda _: None,
     on_step: Callable[[], object] = lambda: None,
+    keep: Callable[[Epoch], dict[str, Any]] = lambda _: {},
 ) -> None:
-    """Train to the recipe's end, a checkpoint an epoch; raises BrokeOff, also for a disk that takes no more."""
+    """Train to the recipe's end, a checkpoint an epoch; raises BrokeOff, also for a disk that takes no more.
+
+    What `keep` returns is saved with the training's own state; `on_epoch` is called when that is on disk.
+    """
     while training.epochs_done < training.recipe.epochs:
         epoch = training.run_epoch(on_step)
+        state = training.state() | keep(epoch)
         try:
-            checkpoint.save(training.state())
+            checkpoint.save(state)
         except OSError as error:
             raise BrokeOff(f"the checkpoint could not be written: {error}") from error
         on_epoch(epoch)

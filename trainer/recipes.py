@@ -1,6 +1,16 @@
 """Everything about a training run that a person chose, in one frozen object that is saved with the result."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from smear.plain import PlainError
+
+
+class UnknownRecipe(PlainError):
+    """No recipe of that name, or a file that holds none."""
 
 
 @dataclass(frozen=True)
@@ -8,14 +18,19 @@ class Augmentation:
     """How a training picture is changed before each look at it; every number is a half-width around "unchanged".
 
     A cell has no orientation, so one of the eight dihedral views is always drawn. `warped_share` of the pictures are
-    also turned by any angle, scaled (log-uniform within +-`scale`) and shifted (+-`shift_px`). Colour imitates other
-    cameras and stains: a gain and a black level a channel, a stain density a channel (exponent of the intensity, which
-    is a factor on optical density), hue (radians) and saturation.
+    also turned by any angle, scaled (log-uniform within +-`scale`) and shifted (+-`shift_px`); `blurred_share` of them
+    by a Gaussian of up to `blur_px` (sigma). Colour imitates other cameras and stains: a gain and a black level a
+    channel, a stain density a channel (exponent of the intensity, which is a factor on optical density), hue (radians)
+    and saturation.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     warped_share: float = 0.5
     scale: float = 0.15
     shift_px: float = 6.0
+    blurred_share: float = 0.0
+    blur_px: float = 2.0
     gain: float = 0.15
     black_level: float = 0.03
     stain: float = 0.25
@@ -25,18 +40,24 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Hyperparameters; the default is the short schedule that notes in LOG.md chose.
+    """Hyperparameters; the defaults are those of `best`, which notes in LOG.md chose.
 
-    `learning_rate` is Adam's peak, reached after `warmup_epochs`, falling to zero on a cosine. Dropout rates are
-    probabilities to drop. `logit_adjustment` adds that multiple of log(share of the type) to the logits while training
-    (Menon et al., 2021), so that the small class is not starved. `average_epochs` is the time constant of the moving
-    average of the weights, which is what is kept. `inner_share` of the training part is kept apart for calibration.
+    `learning_rate` is Adam's peak, reached after `warmup_epochs`; where `cosine`, it falls to zero on half a cosine,
+    else it stays. Dropout rates are probabilities to drop. `logit_adjustment` adds that multiple of log(share of the
+    type) to the logits while training (Menon et al., 2021), so that the small class is not starved. `average_epochs`
+    is the time constant of the moving average of the weights, which is what is kept (0: the weights as they are).
+    `inner_share` of the training part is kept apart for calibration. `views` (1 or 8) are averaged where a network is
+    tested. `pictures_per_type`, if not None, thins the data out, evenly by type.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str = "best"
     epochs: int = 40
     batch: int = 64
     learning_rate: float = 3.6e-4
     warmup_epochs: float = 1.0
+    cosine: bool = True
     conv_drop: float = 0.1
     dense_drop: float = 0.4
     whole_channels: bool = True
@@ -44,4 +65,36 @@ class Recipe:
     logit_adjustment: float = 0.5
     average_epochs: float = 2.0
     inner_share: float = 0.05
-    augmentation: Augmentation = Augmentation()
+    views: int = 8
+    pictures_per_type: int | None = None
+    augmentation: Augmentation | None = Augmentation()
+
+
+BEST: Final = Recipe()
+#: The paper's protocol (Jung et al., 2019): nothing but Adam 1e-4 at batch 5 for 500 epochs, 0.6 dropped everywhere.
+PAPER: Final = Recipe(
+    name="paper", epochs=500, batch=5, learning_rate=1e-4, warmup_epochs=0, cosine=False, conv_drop=0.6,
+    dense_drop=0.6, whole_channels=False, label_smoothing=0, logit_adjustment=0, average_epochs=0, inner_share=0,
+    views=1, augmentation=None,
+)  # fmt: skip
+#: From a bundle on, with few and new cells: a gentle rate, and no longer than it takes to move.
+FINETUNE: Final = Recipe(name="finetune", epochs=10, learning_rate=1e-4, warmup_epochs=0.5, average_epochs=1.0)
+#: `best` through the whole of it in seconds: its figures mean nothing.
+SMOKE: Final = Recipe(name="smoke", epochs=2, batch=16, inner_share=0.1, pictures_per_type=24, warmup_epochs=0.5)
+RECIPES: Final = {recipe.name: recipe for recipe in (PAPER, BEST, FINETUNE, SMOKE)}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name, or one from a JSON file (`*.json`) of what differs from `best`; raises UnknownRecipe."""
+    if name in RECIPES:
+        return RECIPES[name]
+    if not name.endswith(".json"):
+        raise UnknownRecipe(f"no recipe {name!r}; there are: {', '.join(RECIPES)}")
+    try:
+        return TypeAdapter(Recipe).validate_json(Path(name).read_bytes())
+    except OSError as error:
+        raise UnknownRecipe(f"cannot read the recipe {name}: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UnknownRecipe(f"{name} is no recipe: {where}: {first['msg']}") from None

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import typer
@@ -14,6 +15,7 @@ from rich.table import Table
 from smear.bundle import BadBundle
 from smear.cells import CELL_TYPES
 from smear.labelled import BadDataFolder
+from smear.plain import PlainError
 from trainer.checkpoint import OtherRun
 from trainer.describe import Layer
 from trainer.fit import BrokeOff, Epoch
@@ -29,7 +31,7 @@ BROKE_OFF: Final = 1
 BAD_CALL: Final = 2
 #: The call, the data or the settings are wrong: doing it again does not help.
 _BAD_CALLS: Final = (
-    BadDataFolder, BadBundle, BadOrder, OtherRun, AlreadyDrawn,
+    BadDataFolder, BadBundle, BadOrder, OtherRun, AlreadyDrawn, PlainError,
     FileExistsError, FileNotFoundError, NotADirectoryError, PermissionError,
 )  # fmt: skip
 
@@ -69,7 +71,7 @@ class Bars:
 
     progress: Progress
 
-    def reading(self, total: int) -> Callable[[Iterator[object]], Iterator[object]]:
+    def reading(self, total: int | None) -> Callable[[Iterator[object]], Iterator[object]]:
         """For `load_pixels`: shows how many pictures are read."""
         return lambda pictures: iter(self.progress.track(pictures, total=total, description="reading pictures"))
 
@@ -80,14 +82,16 @@ class Bars:
 
         def on_epoch(epoch: Epoch) -> None:
             self.progress.update(task, description=f"epoch {min(epoch.number + 1, epochs)}/{epochs}")
-            recall = "  ".join(f"{t[0].upper()} {_percent(epoch.inner.recall[t])}" for t in CELL_TYPES)
-            self.progress.console.print(
-                f"epoch {epoch.number:3d}  loss {epoch.loss:.4f}  inner split: class average"
-                f" {_percent(epoch.inner.class_average)}  {recall}",
-                highlight=False,
-            )
+            inner = f"  inner split: {short_scores(epoch.inner)}" if epoch.inner else ""
+            self.progress.console.print(f"epoch {epoch.number:3d}  loss {epoch.loss:.4f}{inner}", highlight=False)
 
         return lambda: self.progress.advance(task), on_epoch
+
+
+def short_scores(scores: Scores) -> str:
+    """Class average and the recall of the five types on one line, per cent."""
+    recall = "  ".join(f"{t[0].upper()} {_percent(scores.recall[t])}" for t in CELL_TYPES)
+    return f"class average {_percent(scores.class_average)}  {recall}"
 
 
 def layer_table(lines: list[Layer]) -> Table:
@@ -119,6 +123,18 @@ def score_table(scores: Scores) -> Table:
     for name, counts in zip(CELL_TYPES, scores.confusion, strict=True):
         table.add_row(name, _percent(scores.recall[name]), *map(str, counts))
     return table
+
+
+def print_cv(found: dict[str, Any], out: Path) -> None:
+    """Recall by type over all folds, and where the rest is."""
+    pooled = found["pooled"]
+    table = Table("type", "recall (%)", "mean of folds (%)", title=f"{len(found['folds'])} folds, {found['recipe']}")
+    for name in CELL_TYPES:
+        table.add_row(name, _percent(pooled["recall"][name]), _percent(found["mean"]["recall"][name]))
+    low, high = pooled["ci95"]["class_average"]
+    table.add_row("class average", _percent(pooled["class_average"]), _percent(found["mean"]["class_average"]))
+    table.caption = f"95 % interval of the class average {_percent(low)} to {_percent(high)}; more in {out}"
+    Console().print(table)
 
 
 def _say(console: Console, sentence: str) -> None:
