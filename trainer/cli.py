@@ -5,29 +5,47 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
 
 from smear import bundle
 from smear.bundle import Bundle
 from smear.decision import OutsideScore
-from smear.geometry import PROFILES, Profile, profile
+from smear.geometry import Profile, profile
 from smear.labelled import BadDataFolder, LabelledCell, Pixels, load_pixels, read_folder
 from trainer import describe as description
-from trainer import produce, terminal, training_set
+from trainer import produce, recipes, terminal, training_set
 from trainer import split as splitting
 from trainer.calibrate import CHOSEN_SCORE
+from trainer.cv.command import cv
 from trainer.evaluate import evaluate as evaluate_subject
 from trainer.evaluate import open_subject
 from trainer.export import weights_from_bundle
 from trainer.fit import Training, run
-from trainer.memory import keep_freed
-from trainer.recipes import Recipe
+from trainer.options import (
+    Across,
+    AsJson,
+    BundleGeometry,
+    Data,
+    Elsewhere,
+    Epochs,
+    Geometry,
+    Init,
+    Name,
+    Out,
+    Outside,
+    RecipeName,
+    Seed,
+    Threads,
+    prepare_torch,
+    profile_of,
+)  # fmt: skip
+from trainer.recipes import BEST, FINETUNE, Recipe
 from trainer.terminal import Bars, plain_errors
 
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="Trains W-Net.")
+app.command()(cv)
 
 
 class Part(StrEnum):
@@ -43,14 +61,7 @@ class Model(StrEnum):
     WNET = "wnet"
 
 
-Data = Annotated[Path, typer.Option(help="Data folder: DIR/<cell type>/<picture>.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
-Geometry = Annotated[str, typer.Option(help=f"Geometry profile: {', '.join(PROFILES)}.")]
-BundleGeometry = Annotated[str | None, typer.Option(help="Geometry profile; the bundle's own by default.")]
-Out = Annotated[Path, typer.Option(help="Folder that bundles lie in.")]
 Network = Annotated[Path, typer.Argument(help="A bundle's folder, or the checkpoint file of an unfinished run.")]
-Threads = Annotated[int, typer.Option(min=0, help="Threads of torch; 0 leaves it to torch.")]
-Name = Annotated[str, typer.Option(help="Name of the bundle to make.")]
 
 
 def main() -> None:
@@ -100,28 +111,57 @@ def fit(
     name: Name,
     out: Out = Path("models"),
     geometry: Geometry = "di60",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training part.")] = Recipe.epochs,
-    seed: Annotated[int, typer.Option(min=0, help="Keys every random number.")] = 0,
-    init: Annotated[Path | None, typer.Option(help="Bundle to start from instead of random weights.")] = None,
-    elsewhere: Annotated[Path | None, typer.Option(help="Another laboratory's cut cells, to judge on.")] = None,
-    outside: Annotated[Path | None, typer.Option(help="Cells outside the five, DIR/<kind>/, to judge on.")] = None,
+    recipe: RecipeName = BEST.name,
+    epochs: Epochs = None,
+    seed: Seed = 0,
+    init: Init = None,
+    across: Across = False,
+    elsewhere: Elsewhere = None,
+    outside: Outside = None,
     threads: Threads = 0,
     json: AsJson = False,
 ) -> None:
     """Train W-Net to a new bundle. Interrupted, the same command goes on from the last epoch and ends the same."""
     console = Console(stderr=True)
     with plain_errors(console), terminal.bars(console) as bars:
-        produce.check_name(out, name)
         order = produce.Order(
-            out, name, data, _profile(geometry), replace(Recipe(), epochs=epochs), seed,
+            out, name, data, profile_of(geometry), _with_inner_split(recipes.recipe(recipe), epochs), seed,
             bundle.load(init) if init else None, elsewhere, outside,
         )  # fmt: skip
-        _prepare_torch(threads)
-        made = _fit(order, bars)
-    if json:
-        terminal.print_json({"bundle": made.bundle_id, "folder": str(made.folder), "scores": made.manifest.scores})
-    else:
-        console.print(f"{made.bundle_id} is in {made.folder}", highlight=False)
+        produce.check_init(order.init, order.geometry, across)
+        made = _fit(order, threads, bars)
+    _say_made(made, console, json)
+
+
+@app.command()
+def finetune(
+    *,
+    init: Annotated[Path, typer.Option(help="Bundle to train on from.")],
+    data: Data,
+    name: Name,
+    replay: Annotated[Path | None, typer.Option(help="Base set, cells of which are mixed in, evenly by type.")] = None,
+    out: Out = Path("models"),
+    geometry: BundleGeometry = None,
+    recipe: RecipeName = FINETUNE.name,
+    epochs: Epochs = None,
+    seed: Seed = 0,
+    across: Across = False,
+    elsewhere: Elsewhere = None,
+    outside: Outside = None,
+    threads: Threads = 0,
+    json: AsJson = False,
+) -> None:
+    """Train a bundle's network further, on new cells, to a new bundle. Interrupted, the same command goes on."""
+    console = Console(stderr=True)
+    with plain_errors(console), terminal.bars(console) as bars:
+        start = bundle.load(init)
+        order = produce.Order(
+            out, name, data, profile_of(geometry, profile(start.manifest.geometry)),
+            _with_inner_split(recipes.recipe(recipe), epochs), seed, start, elsewhere, outside, replay,
+        )  # fmt: skip
+        produce.check_init(order.init, order.geometry, across)
+        made = _fit(order, threads, bars)
+    _say_made(made, console, json)
 
 
 @app.command()
@@ -141,7 +181,7 @@ def evaluate(
         if part is Part.HOLDOUT:
             held_out = training_set.withheld().holdout
             cells = [cell for cell in cells if cell.sha256 in held_out]
-        scores = evaluate_subject(subject, _pixels(cells, data, _profile(geometry, subject.geometry), bars))
+        scores = evaluate_subject(subject, _pixels(cells, data, profile_of(geometry, subject.geometry), bars))
     if json:
         terminal.print_json(scores.as_json())
     else:
@@ -172,8 +212,22 @@ def calibrate(
         console.print(f"{made.bundle_id} is in {made.folder}", highlight=False)
 
 
-def _fit(order: produce.Order, bars: Bars) -> Bundle:
-    choice = training_set.choose(order.data, order.recipe.inner_share, training_set.withheld())
+def _with_inner_split(recipe: Recipe, epochs: int | None) -> Recipe:
+    """The recipe for a bundle, which cannot do without cells to calibrate on."""
+    return replace(recipe, epochs=epochs or recipe.epochs, inner_share=recipe.inner_share or BEST.inner_share)
+
+
+def _say_made(made: Bundle, console: Console, json: bool) -> None:
+    if json:
+        terminal.print_json({"bundle": made.bundle_id, "folder": str(made.folder), "scores": made.manifest.scores})
+    else:
+        console.print(f"{made.bundle_id} is in {made.folder}", highlight=False)
+
+
+def _fit(order: produce.Order, threads: int, bars: Bars) -> Bundle:
+    produce.check_name(order.out, order.name)
+    prepare_torch(threads)
+    choice = training_set.choose(order.data, order.recipe.inner_share, training_set.withheld(), order.replay)
     others = produce.read_others(order)
     loaded = training_set.load(choice, order.geometry, bars.reading(len(choice.train) + len(choice.inner)))
     training = Training(order.recipe, loaded, order.seed, weights_from_bundle(order.init) if order.init else None)
@@ -196,18 +250,3 @@ def _pixels(cells: list[LabelledCell], folder: Path, geometry: Profile, bars: Ba
         first, reason = pixels.refused[0]
         bars.progress.console.print(f"left out {len(pixels.refused)}, first {first.path.name}: {reason}", markup=False)
     return pixels
-
-
-def _profile(name: str | None, default: Profile | None = None) -> Profile:
-    if name is None and default is not None:
-        return default
-    try:
-        return profile(name or "")
-    except ValueError as error:
-        raise produce.BadOrder(str(error)) from None
-
-
-def _prepare_torch(threads: int) -> None:
-    keep_freed()
-    if threads:
-        torch.set_num_threads(threads)

@@ -20,7 +20,7 @@ from trainer.card import Facts, card
 from trainer.checkpoint import Checkpoint
 from trainer.fit import Weights
 from trainer.judge import OutsideSet, judge, judge_outside, out_of_focus, read_outside
-from trainer.recipes import Recipe
+from trainer.recipes import BEST, FINETUNE, Recipe
 from trainer.training_set import Choice, TrainingSet
 
 
@@ -33,7 +33,8 @@ class Order:
     """What is to be made: the bundle `out`/`name`, from which data folder, how, and what else to judge it on.
 
     `elsewhere` is a data folder of another laboratory's cut cells, `outside` one of cells outside the five
-    (`DIR/<kind>/`); the network is never trained on either.
+    (`DIR/<kind>/`); the network is never trained on either. `replay` is a data folder whose cells are trained on beside
+    those of `data`.
     """
 
     out: Path
@@ -45,12 +46,16 @@ class Order:
     init: Bundle | None = None
     elsewhere: Path | None = None
     outside: Path | None = None
+    replay: Path | None = None
 
     @property
     def command(self) -> str:
         """The command that makes the bundle again; folders by name alone, as hosts keep them at different places."""
+        verb = "finetune" if self.recipe.name == FINETUNE.name else "fit"
         options: dict[str, object] = {
             "data": _name_of(self.data),
+            "replay": _name_of(self.replay) if self.replay else None,
+            "recipe": self.recipe.name if self.recipe.name not in (BEST.name, FINETUNE.name) else None,
             "name": self.name,
             "geometry": self.geometry.name,
             "epochs": self.recipe.epochs,
@@ -59,7 +64,7 @@ class Order:
             "elsewhere": _name_of(self.elsewhere) if self.elsewhere else None,
             "outside": _name_of(self.outside) if self.outside else None,
         }
-        return " ".join(["trainer fit", *(f"--{k} {v}" for k, v in options.items() if v is not None)])
+        return " ".join(["trainer", verb, *(f"--{k} {v}" for k, v in options.items() if v is not None)])
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,20 @@ def check_name(out: Path, name: str) -> None:
         ) from None
     if (out / name).exists():
         raise BadOrder(f"{out / name} is there already; a bundle is never edited, choose another name")
+
+
+def check_init(init: Bundle | None, geometry: Profile, across: bool) -> None:
+    """Raise BadOrder for a bundle whose pictures were cut in another way, unless that is wanted; BadBundle for one
+    whose network is no W-Net.
+    """
+    if init is None:
+        return
+    export.weights_from_bundle(init)
+    if init.manifest.geometry != geometry.name and not across:
+        raise BadOrder(
+            f"{init.bundle_id} was trained with geometry {init.manifest.geometry}, not {geometry.name}; add"
+            " --across-geometries if its weights are to be trained on cells that are cut in another way"
+        )
 
 
 def checkpoint_of(order: Order, data: TrainingSet) -> Checkpoint:
@@ -127,7 +146,7 @@ def produce(order: Order, choice: Choice, data: TrainingSet, weights: Weights, o
         network,
         card(_facts(order, choice, data, calibration, scores)),
         geometry=order.geometry.name,
-        data=DataSet(name=_name_of(order.data), sha256=data_sha256(data.cells), images=len(data.cells)),
+        data=DataSet(name=_data_name(order), sha256=data_sha256(data.cells), images=len(data.cells)),
         command=order.command,
         recipe=asdict(order.recipe) | {"seed": order.seed},
         scores=scores,
@@ -176,6 +195,10 @@ def _name_of(folder: Path) -> str:
     return folder.resolve().name
 
 
+def _data_name(order: Order) -> str:
+    return " and ".join(_name_of(folder) for folder in (order.data, order.replay) if folder)
+
+
 def _counts(pixels: Pixels) -> dict[str, int]:
     return {t: int(n) for t, n in zip(CELL_TYPES, np.bincount(pixels.labels, minlength=5), strict=True)}
 
@@ -183,7 +206,7 @@ def _counts(pixels: Pixels) -> dict[str, int]:
 def _facts(order: Order, choice: Choice, data: TrainingSet, calibration: Calibration, scores: dict[str, Any]) -> Facts:
     return Facts(
         name=order.name,
-        data_name=_name_of(order.data),
+        data_name=_data_name(order),
         trained_on=_counts(data.train),
         inner=len(data.inner.labels),
         excluded=len(choice.holdout) + choice.samples,

@@ -11,6 +11,7 @@ from smear.cells import CELL_TYPES
 from smear.geometry import Profile
 from smear.labelled import PICTURE_SUFFIXES, BadDataFolder, LabelledCell, Pixels, load_pixels, read_folder
 from trainer.draw import put_aside
+from trainer.replay import replayed
 
 
 Progress = Callable[[Iterator[object]], Iterator[object]]
@@ -58,9 +59,16 @@ def withheld() -> Withheld:
     return Withheld(holdout, frozenset(hashlib.sha256(p.read_bytes()).hexdigest() for p in pictures))
 
 
-def choose(folder: Path, inner_share: float, leave_out: Withheld) -> Choice:
-    """Read a data folder and divide it; raises BadDataFolder, also where a type is left with too few pictures."""
-    cells = read_folder(folder)
+def choose(folder: Path, inner_share: float, leave_out: Withheld, replay: Path | None = None) -> Choice:
+    """Read a data folder and divide it; raises BadDataFolder, also where a type is left with too few pictures.
+
+    With `replay`, cells of that folder join those of `folder`, which may then lack a type.
+    """
+    cells = read_folder(folder, min_per_type=1 if replay is None else 0)
+    if not cells:
+        raise BadDataFolder(f"{folder} holds no picture")
+    if replay is not None:
+        cells += replayed(cells, read_folder(replay))
     allowed = [cell for cell in cells if cell.sha256 not in leave_out.holdout | leave_out.samples]
     train, inner = put_aside(allowed, inner_share)
     for cell_type in CELL_TYPES:

@@ -1,0 +1,147 @@
+"""One fold, in a process of its own on one thread: train, score the test cells, leave a small result.
+
+Run as `python -m trainer.cv.fold RUN NUMBER`. Every line on standard output is a JSON object that tells the parent how
+far it is; when nobody reads any more, the process ends at its next step.
+"""
+
+import fcntl
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter
+from threadpoolctl import threadpool_limits
+
+from smear.cells import CELL_TYPES
+from smear.decision import softmax
+from smear.labelled import Pixels
+from trainer.calibrate import fit_temperature
+from trainer.checkpoint import Checkpoint
+from trainer.cv.folder import CURVE, PROBABILITIES, WORK, folder_of, write_json
+from trainer.fit import BrokeOff, Epoch, Training, logits_of, logits_of_views, run
+from trainer.memory import keep_freed
+from trainer.recipes import Recipe
+from trainer.run_folder import RUN
+from trainer.scores import Floats, score
+from trainer.training_set import TrainingSet
+
+
+BROKE_OFF: Final = 1
+_SAY_EVERY_SECONDS: Final = 0.5
+
+
+def main() -> None:
+    """Entry point of the process."""
+    out, fold = Path(sys.argv[1]), int(sys.argv[2])
+    keep_freed()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            run_fold(out, fold)
+    except BrokenPipeError:
+        sys.stderr.close()  # the parent is gone, and with it whoever would read of it
+        sys.exit(BROKE_OFF)
+    except (BrokeOff, OSError) as error:
+        _say(error=str(error))
+        sys.exit(BROKE_OFF)
+
+
+def run_fold(out: Path, fold: int) -> None:
+    """Train fold `fold` of the run in `out` from its last checkpoint to its result; raises BrokeOff."""
+    folder = folder_of(out, fold)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        # A process that was left behind by a parent killed outright still writes here for a step.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _train(out, fold, folder)
+
+
+def _train(out: Path, fold: int, folder: Path) -> None:
+    started = time.monotonic()
+    order = json.loads((out / RUN).read_text(encoding="utf-8"))
+    recipe = TypeAdapter(Recipe).validate_python(order["recipe_settings"])
+    device = order["host"]["device"]
+    data, test = _read(out / WORK, fold)
+    init = out / WORK / "init.pt"
+    weights = torch.load(init, weights_only=True) if init.is_file() else None
+    # Every fold draws its own random numbers, whatever runs beside it.
+    training = Training(recipe, data, order["seed"] * 1000 + fold, weights, device)
+    checkpoint = Checkpoint(folder / "checkpoint.pt", json.dumps([order["data_sha256"], asdict(recipe), fold]))
+    curve: list[dict[str, Any]] = []
+    seconds_before = 0.0
+    if (state := checkpoint.load()) is not None:
+        curve, seconds_before = json.loads(state.pop("curve")), state.pop("seconds")
+        training.restore(state)
+    since = seconds_before - started
+    last_said = 0.0
+
+    def on_step() -> None:
+        nonlocal last_said
+        if time.monotonic() - last_said >= _SAY_EVERY_SECONDS:
+            last_said = time.monotonic()
+            _say(steps=training.steps_done)
+
+    def keep(epoch: Epoch) -> dict[str, Any]:
+        scores = score(softmax(logits_of(training.average, test)), test.labels)
+        curve.append(
+            {
+                "epoch": epoch.number,
+                "loss": epoch.loss,
+                "learning_rate": epoch.learning_rate,
+                "seconds": round(time.monotonic() + since, 1),
+                "test": {"class_average": scores.class_average, "accuracy": scores.accuracy, "recall": scores.recall},
+            }
+        )
+        return {"curve": json.dumps(curve), "seconds": time.monotonic() + since}
+
+    _say(steps=training.steps_done, of=training.steps_per_epoch * recipe.epochs, epochs=curve)
+    run(training, checkpoint, lambda _: _say(epoch=curve[-1]), on_step, keep)
+    result: dict[str, Any] = {"fold": fold, "temperature": None, "epochs": curve}
+    if len(data.inner.labels):
+        result["temperature"] = fit_temperature(logits_of(training.average, data.inner), data.inner.labels)
+    views = logits_of_views(training.average, test.images, recipe.views)
+    result["single_view_correct"] = _correct(views[0], test)
+    result["elsewhere"] = _elsewhere(out / WORK / "elsewhere.npz", training, recipe.views)
+    result["seconds"] = round(time.monotonic() + since, 1)
+    write_json(folder / CURVE, result)
+    partial = folder / "probabilities.partial"
+    with partial.open("wb") as file:
+        np.save(file, np.mean([softmax(logits) for logits in views], axis=0, dtype=np.float32))
+    partial.replace(folder / PROBABILITIES)
+    checkpoint.path.unlink(missing_ok=True)
+
+
+def _correct(logits: Floats, test: Pixels) -> dict[str, int]:
+    right = logits.argmax(axis=1) == test.labels
+    return {t: int(right[test.labels == i].sum()) for i, t in enumerate(CELL_TYPES)}
+
+
+def _elsewhere(path: Path, training: Training, views: int) -> dict[str, Any] | None:
+    """Scores on another laboratory's cells."""
+    if not path.is_file():
+        return None
+    with np.load(path) as saved:
+        images, labels = saved["images"], saved["labels"]
+    logits = logits_of_views(training.average, images, views)
+    return score(np.mean([softmax(one) for one in logits], axis=0, dtype=np.float32), labels).as_json()
+
+
+def _read(work: Path, fold: int) -> tuple[TrainingSet, Pixels]:
+    with np.load(work / "pixels.npz") as saved, np.load(work / f"rows-{fold:02d}.npz") as rows:
+        images, labels = saved["images"], saved["labels"]
+        parts = [rows[name] for name in ("train", "inner", "test")]
+        train, inner, test = (Pixels(images[part], labels[part], [], []) for part in parts)
+    return TrainingSet(train, inner), test
+
+
+def _say(**what: Any) -> None:
+    print(json.dumps(what), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

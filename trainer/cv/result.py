@@ -1,0 +1,136 @@
+"""What the folds came to together: `cv.json`, and every cell's out-of-fold probabilities."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from smear.cells import CELL_TYPES
+from trainer.cv.folder import CURVE, PROBABILITIES, folder_of, write_json
+from trainer.cv.plan import Plan
+from trainer.resample import interval, resample
+from trainer.run_folder import CELLS, RESULT
+from trainer.scores import Floats, Labels, Scores, score
+
+
+def write(plan: Plan) -> dict[str, Any]:
+    """Write `cells.parquet` and `cv.json` of a run whose folds are all done; the latter's content is returned."""
+    out = plan.order.out
+    rows = np.concatenate([plan.test_rows(fold) for fold in plan.folds])
+    folds = np.concatenate([np.full(len(plan.test_rows(fold)), fold) for fold in plan.folds])
+    probabilities = np.concatenate([np.load(folder_of(out, fold) / PROBABILITIES) for fold in plan.folds])
+    _write_cells(plan, rows, folds, probabilities)
+    results = [json.loads((folder_of(out, fold) / CURVE).read_text(encoding="utf-8")) for fold in plan.folds]
+    found = summary(plan, rows, folds, probabilities, results)
+    write_json(out / RESULT, found)
+    return found
+
+
+def summary(
+    plan: Plan, rows: Labels, folds: Labels, probabilities: Floats, results: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The content of `cv.json`: the rows of the cells, the fold that tested each, (N, 5), and each fold's result."""
+    labels = plan.pixels.labels[rows]
+    scores = [score(probabilities[folds == fold], labels[folds == fold]) for fold in plan.folds]
+    pooled = score(probabilities, labels)
+    groups = [plan.pixels.cells[row].group for row in rows]
+    drawn = resample(labels, (probabilities.argmax(axis=1) == labels)[:, None], groups)
+    run = plan.run
+    return {
+        **{key: run[key] for key in ("model", "recipe", "parameters", "images", "data", "data_sha256", "seed")},
+        "geometry": run["geometry"],
+        "epochs": run["recipe_settings"]["epochs"],
+        "shortened": run["shortened"],
+        "views": run["views"],
+        "init": run["init"],
+        "tune": run["tune"],
+        "folds": [
+            {"fold": fold} | _fold(one, labels[folds == fold]) for fold, one in zip(plan.folds, scores, strict=True)
+        ],
+        "mean": {
+            "recall": {t: _mean([one.recall[t] for one in scores]) for t in CELL_TYPES},
+            "class_average": _mean([one.class_average for one in scores]),
+            "accuracy": _mean([one.accuracy for one in scores]),
+            "accuracy_std": round(float(np.std([one.accuracy for one in scores])), 6),
+        },
+        "pooled": {
+            "recall": {t: _rounded(pooled.recall[t]) for t in CELL_TYPES},
+            "class_average": _rounded(pooled.class_average),
+            "accuracy": _rounded(pooled.accuracy),
+            "ci95": {
+                "class_average": _limits(pooled.class_average, drawn.class_average[:, 0]),
+                "accuracy": _limits(pooled.accuracy, drawn.accuracy[:, 0]),
+            },
+            "ece": _rounded(pooled.ece),
+            "nll": _rounded(pooled.nll),
+            "single_view": _single_view(labels, results),
+        },
+        "elsewhere": _elsewhere(run["elsewhere"], results),
+        "seconds": round(sum(one["seconds"] for one in results), 1),
+    }
+
+
+def _fold(scores: Scores, labels: Labels) -> dict[str, Any]:
+    counts = np.bincount(labels, minlength=len(CELL_TYPES))
+    return {
+        "n": {t: int(n) for t, n in zip(CELL_TYPES, counts, strict=True)},
+        "recall": {t: _rounded(scores.recall[t]) for t in CELL_TYPES},
+        "accuracy": _rounded(scores.accuracy),
+    }
+
+
+def _single_view(labels: Labels, results: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same networks on each picture as it is, which is how a worker asks them."""
+    counts = np.bincount(labels, minlength=len(CELL_TYPES))
+    right = {t: sum(one["single_view_correct"][t] for one in results) for t in CELL_TYPES}
+    recall = {t: _rounded(right[t] / n) if n else None for t, n in zip(CELL_TYPES, counts, strict=True)}
+    return {"recall": recall, "class_average": _mean([*recall.values()])}
+
+
+def _elsewhere(name: str | None, results: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Every fold's network on another laboratory's cells: mean and deviation over the folds."""
+    if name is None:
+        return None
+    averages = [one["elsewhere"]["class_average"] for one in results]
+    return {
+        "data": name,
+        "geometry": "whole",
+        "images": results[0]["elsewhere"]["images"],
+        "class_average": _mean(averages),
+        "class_average_std": round(float(np.std(averages)), 6),
+        "recall": {t: _mean([one["elsewhere"]["recall"][t] for one in results]) for t in CELL_TYPES},
+    }
+
+
+def _write_cells(plan: Plan, rows: Labels, folds: Labels, probabilities: Floats) -> None:
+    cells = [plan.pixels.cells[row] for row in rows]
+    table = pa.table(
+        {
+            "file": [f"{cell.path.parent.name}/{cell.path.name}" for cell in cells],
+            "sha256": [cell.sha256 for cell in cells],
+            "group": pa.array([cell.group for cell in cells], pa.string()),
+            "fold": pa.array(folds, pa.int32()),
+            "type": [str(cell.cell_type) for cell in cells],
+            **{f"p_{t}": pa.array(probabilities[:, i], pa.float32()) for i, t in enumerate(CELL_TYPES)},
+        }
+    )
+    partial = plan.order.out / f".{CELLS}"
+    pq.write_table(table, partial)
+    partial.replace(plan.order.out / CELLS)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(float(np.mean(known)), 6) if known else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def _limits(value: float, draws: np.ndarray[Any, np.dtype[np.float64]]) -> list[float]:
+    found = interval(value, draws)
+    return [round(found.low, 6), round(found.high, 6)]

@@ -1,0 +1,101 @@
+"""The folds of a run, each in a process of its own, so many at a time."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from trainer.cv.folder import is_done
+from trainer.fit import BrokeOff
+
+
+#: (fold, what it said): `steps`, `of`, `epochs` when it starts, `steps` or `epoch` later, `done` at its end.
+OnSaid = Callable[[int, dict[str, Any]], object]
+
+_STOP_SECONDS: Final = 10.0
+#: So much of what a process that died wrote is repeated.
+_LAST_WORDS: Final = 300
+
+
+@dataclass
+class _Fold:
+    number: int
+    process: subprocess.Popen[str]
+    error: str | None = None
+    stderr: list[str] = field(default_factory=list)
+
+
+def run_folds(out: Path, folds: list[int], jobs: int, on_said: OnSaid = lambda *_: None) -> None:
+    """Run what is not done yet of the folds to their results, `jobs` at a time.
+
+    Raises BrokeOff where one fails; the others are stopped then, and go on from their last epoch in the next run.
+    """
+    waiting = [fold for fold in folds if not is_done(out, fold)]
+    said: queue.Queue[tuple[_Fold, dict[str, Any] | None]] = queue.Queue()
+    running: list[_Fold] = []
+    with _stopped_at_the_end(running):
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(_start(out, waiting.pop(0), said))
+            fold, message = said.get()
+            if message is None:
+                running.remove(fold)
+                _check(out, fold)
+                on_said(fold.number, {"done": True})
+            elif "error" in message:
+                fold.error = message["error"]
+            else:
+                on_said(fold.number, message)
+
+
+def _start(out: Path, number: int, said: "queue.Queue[tuple[_Fold, dict[str, Any] | None]]") -> _Fold:
+    # A session of its own: Ctrl-C is for the parent, which stops its folds in order.
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "trainer.cv.fold", str(out), str(number)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+        start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+    fold = _Fold(number, process)
+    threading.Thread(target=_listen, args=(fold, said), daemon=True).start()
+    threading.Thread(target=lambda: fold.stderr.extend(process.stderr or ()), daemon=True).start()
+    return fold
+
+
+def _listen(fold: _Fold, said: "queue.Queue[tuple[_Fold, dict[str, Any] | None]]") -> None:
+    for line in fold.process.stdout or ():
+        said.put((fold, json.loads(line)))
+    fold.process.wait()
+    said.put((fold, None))
+
+
+def _check(out: Path, fold: _Fold) -> None:
+    if fold.process.returncode == 0 and is_done(out, fold.number):
+        return
+    reason = fold.error
+    if reason is None:
+        last = " ".join("".join(fold.stderr).split())[-_LAST_WORDS:]
+        reason = f"its process ended with status {fold.process.returncode}" + (f": {last}" if last else "")
+    raise BrokeOff(f"fold {fold.number}: {reason}")
+
+
+@contextmanager
+def _stopped_at_the_end(running: list[_Fold]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for fold in running:
+            fold.process.terminate()
+        for fold in running:
+            try:
+                fold.process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                fold.process.kill()
+                fold.process.wait()
