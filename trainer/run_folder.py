@@ -58,7 +58,10 @@ class Refused(_Read):
 
 
 class RunInfo(_Read):
-    """run.json, format 1: what was run, on what, by what."""
+    """run.json, format 1: what was run, on what, by what.
+
+    `tune`: some folds alone, scored on an inner part of their training pictures, to choose a recipe by.
+    """
 
     format: int
     model: str
@@ -68,6 +71,7 @@ class RunInfo(_Read):
     shortened: str | None = None
     seed: int
     folds: int = Field(ge=1)
+    tune: bool = False
     images: int
     data: str
     data_sha256: str

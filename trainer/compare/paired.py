@@ -163,9 +163,9 @@ def _chosen(run: Run) -> dict[str, Any]:
     info = run.info
     own = {
         name: getattr(info, name)
-        for name in ("model", "recipe", "shortened", "seed", "folds", "geometry", "init", "views", "data")
+        for name in ("model", "recipe", "shortened", "seed", "folds", "tune", "geometry", "init", "views", "data")
     }
-    return own | info.settings
+    return own | {name: value for name, value in info.settings.items() if name != "name"}
 
 
 def _names(runs: Sequence[Path]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -21,9 +22,11 @@ def table(comparison: Comparison) -> RenderableType:
 
 def _pair(pair: PairResult) -> Table:
     # Text, not markup: folder names may hold brackets.
-    lines = Table(title=Text(f"{pair.second} beside {pair.first}: {pair.cells:,} cells"))
-    for head in ("", "cells", "first (%)", "second (%)", "difference (points, 95 %)", "only first : second", "p"):
-        lines.add_column(head, justify="left" if not head else "right", no_wrap=head.endswith("95 %)"))
+    title = Text(f"{pair.second} beside {pair.first}: {pair.cells:,} cells")
+    lines = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    lines.add_column("", no_wrap=True)
+    for head in ("cells", "1st", "2nd", "points (95 %)", "only one", "p"):
+        lines.add_column(head, justify="right", no_wrap=True)
     for t in pair.types:
         lines.add_row(t.cell_type, f"{t.cells:,}", *_figures(t.recall), _split(t.test), _p(t.holm_p))
     lines.add_section()
@@ -38,11 +41,11 @@ def _figures(shift: Shift) -> tuple[str, str, str]:
 
 
 def _split(test: McNemar) -> str:
-    return f"{test.only_first} : {test.only_second}"
+    return f"{test.only_first}:{test.only_second}"
 
 
 def _p(p: float) -> str:
-    return p_text(p).removeprefix("p = ").removeprefix("p ")
+    return p_text(p).removeprefix("p").replace("=", "").replace(" ", "")
 
 
 def _notes(pair: PairResult) -> list[str]:
@@ -67,7 +70,8 @@ def _value(value: Any) -> str:
 
 def _reading(comparison: Comparison) -> str:
     return (
-        f"Limits: paired bootstrap of {comparison.resamples:,} resamples, stratified by type, groups drawn whole. p:"
+        "Recall in per cent; second minus first in points; cells that only one of the two has right, first:second."
+        f" Limits: paired bootstrap of {comparison.resamples:,} resamples, stratified by type, groups drawn whole. p:"
         " McNemar's exact test, by type corrected after Holm. Each run was trained once: what is tested is these two"
         " trained sets of networks, not what another seed would have made of their recipes."
     )

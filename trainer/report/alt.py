@@ -26,14 +26,14 @@ def of_progress(curves: Sequence[Curve]) -> str:
     average = _ends(curves, lambda epoch: epoch.test.class_average if epoch.test else None, 100, " per cent")
     return (
         f"Learning curves of {len(curves)} folds. Mean loss over the training part: {loss}."
-        f" Mean class average on the test pictures: {average}."
+        f" Mean class average on unseen pictures: {average}."
     )
 
 
 def of_types(curves: Sequence[Curve]) -> str:
     """First and last mean recall of each type."""
     ends = [f"{name} {_ends(curves, _recall_of(name), 100, ' per cent')}" for name in CELL_TYPES]
-    return f"Mean recall on the test pictures from the first epoch to the last: {', '.join(ends)}."
+    return f"Mean recall on unseen pictures from the first epoch to the last: {', '.join(ends)}."
 
 
 def of_reliability(ece: float) -> str:

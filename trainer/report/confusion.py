@@ -28,7 +28,7 @@ def confusion_plot(confusion: Sequence[Sequence[int]]) -> bytes:
             colour = RIGHT if row == column else WRONG
             face = tuple(1 - strength * (1 - np.array(to_rgb(colour))))
             axes.add_patch(Rectangle((column, row), 1, 1, facecolor=face, edgecolor=GRID, linewidth=1))
-            ink = PAPER if strength > 0.6 else INK if count else FAINT
+            ink = PAPER if strength > 0.82 else INK if count else FAINT
             axes.text(column + 0.5, row + 0.44, f"{count:,}", ha="center", va="center", fontsize=12, color=ink)
             if total:
                 text = f"{100 * share:.1f} %"

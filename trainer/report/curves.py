@@ -15,13 +15,13 @@ Value = Callable[[CurveEpoch], float | None]
 
 
 def progress_plot(curves: Sequence[Curve]) -> bytes:
-    """Loss over the training part beside the class average on each fold's test pictures -> PNG."""
+    """Loss over the training part beside the class average on pictures the fold has not seen -> PNG."""
     drawn = figure(9.6, 3.4)
     loss, average = drawn.subplots(1, 2)
     _lines(loss, curves, lambda epoch: epoch.loss, WRONG)
     plain(loss, title="Loss, training part", x="epoch", y="cross-entropy (nats)")
     _lines(average, curves, lambda epoch: _percent(epoch.test.class_average if epoch.test else None), RIGHT)
-    plain(average, title="Class average, test pictures", x="epoch", y="per cent")
+    plain(average, title="Class average, unseen pictures", x="epoch", y="per cent")
     for axes in (loss, average):
         _epochs(axes, curves)
     _focus([average], curves)
@@ -29,7 +29,7 @@ def progress_plot(curves: Sequence[Curve]) -> bytes:
 
 
 def types_plot(curves: Sequence[Curve]) -> bytes:
-    """Recall of each type on each fold's test pictures -> PNG."""
+    """Recall of each type on pictures the fold has not seen -> PNG."""
     drawn = figure(9.6, 2.8)
     panels = drawn.subplots(1, len(CELL_TYPES), sharey=True)
     for axes, name in zip(panels, CELL_TYPES, strict=True):

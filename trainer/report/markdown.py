@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from trainer.report.facts import DEVIATION_NOTE, LIMITS_NOTE, PAPER_AVERAGE, PAPER_NOTE, Facts, Row
-from trainer.report.statement import beside, counts, statement
+from trainer.report.statement import beside, counts, statement, title
 from trainer.resample import Interval
 
 
@@ -15,7 +15,7 @@ def markdown(facts: Facts) -> str:
     """The page's text."""
     info = facts.run.info
     sections = [
-        f"# Cross-validation: {escape(info.model)} on {escape(info.data)}, recipe {escape(info.recipe)}",
+        f"# {escape(title(info))}",
         escape(statement(facts)),
         f"Cells by type: {escape(counts(info))}.",
         "## Recall by fold (per cent)",

@@ -13,7 +13,7 @@ from smear.pictures import RGB
 from trainer.report import alt
 from trainer.report.facts import DEVIATION_NOTE, LIMITS_NOTE, PAPER_AVERAGE, PAPER_NOTE, Facts
 from trainer.report.markdown import one_decimal
-from trainer.report.statement import beside, counts, duration, statement, temperatures
+from trainer.report.statement import beside, counts, duration, statement, temperatures, title
 from trainer.report.wrong import Thumbnail, WrongCell
 from trainer.run_folder import Curve
 
@@ -40,6 +40,7 @@ def page(
     return environment.from_string(template).render(
         facts=facts,
         info=info,
+        title=title(info),
         statement=statement(facts),
         beside=beside(facts),
         counts=counts(info),

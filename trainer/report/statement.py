@@ -16,7 +16,12 @@ def statement(facts: Facts) -> str:
         f" SHA-256 of contents and types {info.data_sha256[:12]})."
     )
     cost = f"The folds took {duration(facts.result.seconds)} together{_host(info)}."
-    return " ".join((subject, _recipe(info), grouping(info.grouping), cost))
+    return " ".join((subject, *_tuning(facts), _recipe(info), grouping(info.grouping), cost))
+
+
+def title(info: RunInfo) -> str:
+    """What kind of run of what, on what."""
+    return f"{'Tuning run' if info.tune else 'Cross-validation'}: {info.model} on {info.data}, recipe {info.recipe}"
 
 
 def beside(facts: Facts) -> str:
@@ -74,6 +79,17 @@ def duration(seconds: float) -> str:
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f} minutes"
     return f"{seconds / 3600:.1f} hours"
+
+
+def _tuning(facts: Facts) -> list[str]:
+    if not facts.run.info.tune:
+        return []
+    folds = len(facts.fold_numbers)
+    sentence = (
+        f"A tuning run, no result: {folds} {_plural(folds, 'fold')} alone trained, and scored on an inner part of the"
+        " training pictures, to choose a recipe by; the test folds were left alone."
+    )
+    return [sentence]
 
 
 def _recipe(info: RunInfo) -> str:

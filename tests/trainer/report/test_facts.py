@@ -55,6 +55,12 @@ def test_the_statement_tells_what_was_run(make_run: Callable[..., Path]):
         assert part in text
 
 
+def test_a_tuning_run_is_not_told_as_a_result(make_run: Callable[..., Path]):
+    told = _facts(make_run(info={"tune": True}))
+    assert "A tuning run, no result: 3 folds alone trained" in statement(told)
+    assert markdown(told).startswith("# Tuning run: wnet on pbc")
+
+
 def test_the_same_networks_asked_otherwise_are_told_where_measured(make_run: Callable[..., Path]):
     run = make_run()
     assert not beside(_facts(run))

@@ -109,7 +109,7 @@ def test_curves_of_one_epoch_and_without_test_scores_are_drawn(make_run: MakeRun
         curve = json.loads(file.read_text())
         file.write_text(json.dumps(curve | {"temperature": None, "epochs": [{"epoch": 1, "loss": 1.0, "test": None}]}))
     seen = _page(run, tmp_path / "data")
-    assert "Mean class average on the test pictures: not recorded." in " ".join(seen.alts)
+    assert "Mean class average on unseen pictures: not recorded." in " ".join(seen.alts)
     assert "Temperatures" not in seen.text
 
 
