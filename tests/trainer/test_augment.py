@@ -1,29 +1,118 @@
-import numpy as np
+from dataclasses import replace
 
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from smear.geometry import SIDE_PX
 from smear.labelled import Pixels
-from trainer.augment import look
+from trainer import fit
+from trainer.augment import VIEWS, _warps, look, view
 from trainer.recipes import Augmentation
 
 
+#: All shares and half-widths at zero: only the dihedral view is drawn.
 _NOTHING = Augmentation(
-    warped_share=0, scale=0, shift_px=0, gain=0, black_level=0, stain=0, hue=0, saturation=0
-)  # fmt: skip
+    warped_share=0, scale=0, shift_px=0, blurred_share=0, blur_px=2, gain=0, black_level=0, stain=0, hue=0, saturation=0
+)
+
+
+def _views(image):
+    """The eight, made by NumPy."""
+    return [np.rot90(image[:, ::-1] if flipped else image, turns) for flipped, turns in VIEWS]
+
+
+def test_a_picture_has_eight_different_views_which_are_numpys(holdout: Pixels):
+    image = holdout.images[0]
+    views = [view(image, number) for number in range(8)]
+    for got, expected in zip(views, _views(image), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(views[0], image)
+    assert len({np.ascontiguousarray(got).tobytes() for got in views}) == 8
+
+
+def test_the_views_that_are_averaged_are_those_that_were_trained_on(holdout: Pixels):
+    class FakeNetwork:
+        """Answers with nothing, and keeps what it was asked."""
+
+        dense2 = torch.nn.Linear(1, 1)
+        asked = None
+
+        def __call__(self, images):
+            self.asked = images.numpy()
+            return torch.zeros(len(images), 5), None
+
+    images, network = holdout.images[:3], FakeNetwork()
+    for number, (flipped, turns) in enumerate(VIEWS):
+        fit._logits(network, images, flipped, turns)
+        np.testing.assert_array_equal(network.asked, np.stack([view(image, number) for image in images]))
 
 
 def test_without_jitter_a_look_is_one_of_the_eight_views(holdout: Pixels):
     image = holdout.images[0]
-    views = [np.rot90(flipped, turns) for flipped in (image, image[:, ::-1]) for turns in range(4)]
     seen = set()
     for seed in range(60):
         got = look(image[None], _NOTHING, np.random.default_rng(seed))[0]
-        matches = [i for i, view in enumerate(views) if np.allclose(got, view / 255, atol=1e-5)]
+        matches = [i for i, one in enumerate(_views(image)) if np.allclose(got, one / 255, atol=1e-5)]
         assert len(matches) == 1
         seen.update(matches)
     assert seen == set(range(8))
 
 
+def test_without_jitter_of_colour_every_colour_stays_exactly_what_it_was(holdout: Pixels):
+    images = holdout.images[:8]
+    exact = np.linspace(0, 1, 256, dtype=np.float32)[images]
+    got = look(images, _NOTHING, np.random.default_rng(0))
+    for before, after in zip(exact, got, strict=True):
+        colours, counts = np.unique(before.reshape(-1, 3), axis=0, return_counts=True)
+        after_colours, after_counts = np.unique(after.reshape(-1, 3), axis=0, return_counts=True)
+        np.testing.assert_array_equal(after_colours, colours)
+        np.testing.assert_array_equal(after_counts, counts)
+
+
+def test_turning_and_scaling_keep_the_middle_in_place_and_shifting_moves_it_as_far_as_told():
+    middle = np.array([(SIDE_PX - 1) / 2] * 2 + [1])
+    how = replace(_NOTHING, scale=0.3)
+    warps = _warps(200, how, np.random.default_rng(0))
+    np.testing.assert_allclose(warps @ middle, np.tile(middle[:2], (200, 1)), atol=1e-9)
+    scales = np.sqrt(np.linalg.det(warps[:, :, :2]))
+    assert np.exp(-0.3) <= scales.min() < 0.8
+    assert 1.25 < scales.max() <= np.exp(0.3)
+    moved = _warps(200, replace(how, shift_px=6), np.random.default_rng(0)) @ middle - middle[:2]
+    assert 5 < np.abs(moved).max() <= 6
+
+
+def test_a_warped_look_keeps_a_cell_where_it_is():
+    disc = np.full((128, 128, 3), 230, np.uint8)
+    cv2.circle(disc, (127, 127), 60, (90, 60, 140), -1, shift=1)  # about (63.5, 63.5), in half pixels
+    how = replace(_NOTHING, warped_share=1, scale=0.15)
+    for got in look(np.repeat(disc[None], 8, axis=0), how, np.random.default_rng(0)):
+        rows, columns = np.nonzero(got[..., 1] < 0.5)
+        assert rows.mean() == pytest.approx(63.5, abs=0.5)
+        assert columns.mean() == pytest.approx(63.5, abs=0.5)
+
+
+def test_only_the_given_share_is_warped_and_blurred(holdout: Pixels):
+    images = np.repeat(holdout.images[:1], 200, axis=0)
+    views = [one / 255 for one in _views(images[0])]
+    for how in (replace(_NOTHING, warped_share=0.3, shift_px=6), replace(_NOTHING, blurred_share=0.3)):
+        got = look(images, how, np.random.default_rng(0))
+        as_they_were = np.mean([any(np.allclose(one, other, atol=1e-5) for other in views) for one in got])
+        assert as_they_were == pytest.approx(0.7, abs=0.1)
+
+
+def test_a_blur_takes_detail_and_keeps_the_mean(holdout: Pixels):
+    images = holdout.images[:8]
+    how = replace(_NOTHING, blurred_share=1)
+    got, sharp = (look(images, one, np.random.default_rng(0)) for one in (how, _NOTHING))
+    np.testing.assert_allclose(got.mean(axis=(1, 2, 3)), sharp.mean(axis=(1, 2, 3)), atol=0.01)
+    detail = [np.abs(np.diff(one, axis=2)).mean(axis=(1, 2, 3)) for one in (got, sharp)]
+    assert (detail[0] < detail[1]).all()
+
+
 def test_hue_turns_colours_and_leaves_grey_and_brightness_alone():
-    how = Augmentation(warped_share=0, gain=0, black_level=0, stain=0, hue=0.5, saturation=0)
+    how = replace(_NOTHING, hue=0.5)
     grey = np.full((1, 128, 128, 3), 120, np.uint8)
     np.testing.assert_allclose(look(grey, how, np.random.default_rng(0)), 120 / 255, atol=1e-5)
     purple = np.full((1, 128, 128, 3), (120, 40, 160), np.uint8)
@@ -32,10 +121,25 @@ def test_hue_turns_colours_and_leaves_grey_and_brightness_alone():
     assert np.isclose(got.sum(), 320 / 255, atol=1e-5)
 
 
+def test_gain_and_black_level_and_stain_stay_within_what_was_told():
+    half = np.full((64, 128, 128, 3), 128, np.uint8)
+    value = 128 / 255
+    for how, least, most in (
+        (replace(_NOTHING, gain=0.2), 0.8 * value, 1.2 * value),
+        (replace(_NOTHING, black_level=0.05), value - 0.05, value + 0.05),
+        (replace(_NOTHING, stain=0.25), value ** np.exp(0.25), value ** np.exp(-0.25)),
+    ):
+        got = look(half, how, np.random.default_rng(0))[:, 0, 0]
+        assert least - 1e-5 <= got.min() < least + 0.1 * (most - least)
+        assert most - 0.1 * (most - least) < got.max() <= most + 1e-5
+
+
 def test_the_same_numbers_give_the_same_look_and_others_another(holdout: Pixels):
-    images = holdout.images[:4]
-    first, again, other = (look(images, Augmentation(), np.random.default_rng(seed)) for seed in (1, 1, 2))
+    images, how = holdout.images[:4], Augmentation(blurred_share=0.5)
+    before = images.copy()
+    first, again, other = (look(images, how, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+    np.testing.assert_array_equal(images, before)
     assert first.shape == images.shape
     assert first.dtype == np.float32

@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from smear.labelled import Pixels
-from trainer.wnet import PARAMETERS, WNet, parameter_count, standardise
+from trainer import wnet
+from trainer.wnet import PARAMETERS, WNet, _drop, _drop_maps, parameter_count, standardise
 
 
 def test_it_has_the_papers_number_of_parameters():
@@ -55,11 +56,53 @@ def test_it_computes_what_the_paper_writes_relu_before_pooling(holdout: Pixels):
 def test_dropout_drops_the_given_share_and_keeps_the_mean():
     torch.manual_seed(0)
     maps = torch.ones(64, 64, 8, 8)
-    dropped = WNet(conv_drop=0.6)._drop_maps(maps)
+    dropped = _drop(maps, 0.6)
     assert float((dropped == 0).float().mean()) == pytest.approx(0.6, abs=0.01)
     assert float(dropped.mean()) == pytest.approx(1, abs=0.02)
-    whole = WNet(conv_drop=0.25, whole_channels=True)._drop_maps(maps)
+    assert sorted(set(dropped.flatten().tolist())) == pytest.approx([0, 1 / 0.4])
+    whole = _drop_maps(maps, 0.25)
     assert sorted(set(whole.mean(dim=(2, 3)).flatten().tolist())) == pytest.approx([0, 1 / 0.75])
+    assert float(whole.mean()) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.25, 0.5, 0.6])
+def test_every_value_of_a_map_is_dropped_on_its_own(rate: float):
+    torch.manual_seed(0)
+    kept = (_drop(torch.ones(64, 16, 16, 16), rate) != 0).float()
+    # 1,024 or 4,096 draws each: five standard errors. The four values of one 64-bit draw are neighbours in channels.
+    assert torch.allclose(kept.mean(dim=(0, 1)), torch.tensor(1 - rate), atol=5 * (rate * (1 - rate) / 1024) ** 0.5)
+    both = (kept[:, :-1] * kept[:, 1:]).mean()
+    assert float(both) == pytest.approx((1 - rate) ** 2, abs=0.005)
+
+
+def test_the_network_drops_by_value_or_by_map_as_it_was_told():
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (4, 128, 128, 3), dtype=torch.uint8)
+    silent = []
+    for whole in (False, True):
+        network = WNet(0.5, 0.0, whole_channels=whole).train()
+        torch.nn.init.zeros_(network.conv3.weight)
+        torch.nn.init.ones_(network.conv3.bias)  # so that nothing is zero but what was dropped
+        with torch.no_grad():
+            zero = (network._maps(images) == 0).float().mean(dim=(2, 3))
+        assert float(zero.mean()) == pytest.approx(0.5, abs=0.1)
+        silent.append(float((zero == 1).float().mean()))
+    assert silent[0] == 0
+    assert silent[1] == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_batch_that_goes_through_in_parts_is_answered_as_one_that_does_not(
+    holdout: Pixels, monkeypatch: pytest.MonkeyPatch
+):
+    network = WNet(0.0, 0.0).train()
+    images = torch.from_numpy(holdout.images[:20])  # eight, eight and four
+    answers = []
+    for together in (wnet._TOGETHER, 20):
+        monkeypatch.setattr(wnet, "_TOGETHER", together)
+        logits, features = network(images)
+        gradient = torch.autograd.grad(logits.square().sum(), network.conv1.weight)[0]
+        answers.append((logits.detach(), features.detach(), gradient))
+    torch.testing.assert_close(answers[0], answers[1], atol=1e-4, rtol=1e-4)
 
 
 def test_nothing_is_dropped_when_it_is_asked_to_answer():
