@@ -5,7 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: setup run demo test lint check bench clean
+.PHONY: setup run demo test lint check bench bench-train clean
 
 # --- environments: stamps remember which set is installed, and go stale with what defines it -------------------
 
@@ -55,6 +55,9 @@ check: lint test
 
 bench: $(VENV)/.everything
 	@$(BIN)/python tests/bench/bench.py
+
+bench-train: $(VENV)/.everything
+	@$(BIN)/python tests/bench/bench_train.py
 
 clean:
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

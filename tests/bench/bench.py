@@ -7,7 +7,6 @@ two take turns, and the ratio is the median of the turns'.
 
 import json
 import os
-import platform
 import sqlite3
 import statistics
 import subprocess
@@ -15,13 +14,12 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from host import PROJECT, commit, machine
 from onnx import numpy_helper
 
 from smear import bundle as bundles
@@ -29,7 +27,6 @@ from smear import shipped
 from smear.shipped import shipped_bundle
 
 
-PROJECT = Path(__file__).resolve().parents[2]
 SLIDES, CELLS, REPETITIONS = 20, 150, 5
 
 
@@ -83,34 +80,6 @@ def agreement(database: Path, cells_csv: str) -> float:
     return sum(same) / len(same)
 
 
-def machine() -> dict[str, Any]:
-    """What the figures hold for."""
-    info = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
-    fields = dict(line.split(":", 1) for line in info.split("\n\n")[0].splitlines() if ":" in line)
-    named = {name.strip(): value.strip() for name, value in fields.items()}
-    wanted = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16")
-    return {
-        "processor": named.get("model name", platform.processor()),
-        "cores": len(os.sched_getaffinity(0)),
-        "instructions": [flag for flag in wanted if flag in named.get("flags", "").split()],
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("torch", "openvino", "numpy", "pillow", "simplejpeg")},
-    }
-
-
-def commit() -> str:
-    """The commit that was measured, marked where the tree differs from it."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
-        return done.stdout.strip()
-
-    return git("rev-parse", "--short=12", "HEAD") + (
-        "+" if git("status", "--porcelain", "--untracked-files=no") else ""
-    )
-
-
 def main() -> None:
     """Measure, print, write."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -144,7 +113,7 @@ def main() -> None:
         same = agreement(database, (work / "cells.csv").read_text(encoding="utf-8"))
     pairs = [p / w for p, w in zip(seconds["plain"], seconds["worker"], strict=True)]
     told_all = {
-        "machine": machine(),
+        "machine": machine("torch", "openvino", "numpy", "pillow", "simplejpeg"),
         "commit": commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "repetitions": REPETITIONS,
