@@ -189,6 +189,23 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished cross-validations, the first against each.")],
+    json: AsJson = False,
+) -> None:
+    """Compare runs cell by cell: McNemar's test, and the bootstrap interval of their difference."""
+    console = Console(stderr=True)
+    with plain_errors(console):
+        from trainer.compare import paired, show  # a second of imports that other commands need not wait for
+
+        comparison = paired.compare(runs)
+        if json:
+            terminal.print_json(comparison.as_json())
+        else:
+            Console().print(show.table(comparison))
+
+
+@app.command()
 def calibrate(
     *,
     network: Annotated[Path, typer.Argument(help="Bundle whose network is kept.")],

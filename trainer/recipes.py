@@ -2,11 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from smear.plain import PlainError
+
+
+#: What a recipe from a file may say.
+Share = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Width = Annotated[float, Field(ge=0, le=10)]
+Some = Annotated[int, Field(ge=1)]
+Amount = Annotated[float, Field(ge=0)]
 
 
 class UnknownRecipe(PlainError):
@@ -26,16 +34,16 @@ class Augmentation:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    warped_share: float = 0.5
-    scale: float = 0.15
-    shift_px: float = 6.0
-    blurred_share: float = 0.0
-    blur_px: float = 2.0
-    gain: float = 0.15
-    black_level: float = 0.03
-    stain: float = 0.25
-    hue: float = 0.25
-    saturation: float = 0.4
+    warped_share: Share = 0.5
+    scale: Width = 0.15
+    shift_px: Amount = 6.0
+    blurred_share: Share = 0.0
+    blur_px: Annotated[float, Field(ge=0.3)] = 2.0
+    gain: Width = 0.15
+    black_level: Width = 0.03
+    stain: Width = 0.25
+    hue: Width = 0.25
+    saturation: Width = 0.4
 
 
 @dataclass(frozen=True)
@@ -53,20 +61,20 @@ class Recipe:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str = "best"
-    epochs: int = 40
-    batch: int = 64
-    learning_rate: float = 3.6e-4
-    warmup_epochs: float = 1.0
+    epochs: Some = 40
+    batch: Some = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 3.6e-4
+    warmup_epochs: Amount = 1.0
     cosine: bool = True
-    conv_drop: float = 0.1
-    dense_drop: float = 0.4
+    conv_drop: Rate = 0.1
+    dense_drop: Rate = 0.4
     whole_channels: bool = True
-    label_smoothing: float = 0.0
-    logit_adjustment: float = 0.5
-    average_epochs: float = 2.0
-    inner_share: float = 0.05
-    views: int = 8
-    pictures_per_type: int | None = None
+    label_smoothing: Rate = 0.0
+    logit_adjustment: Amount = 0.5
+    average_epochs: Amount = 2.0
+    inner_share: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    views: Literal[1, 8] = 8
+    pictures_per_type: Some | None = None
     augmentation: Augmentation | None = Augmentation()
 
 

@@ -32,6 +32,10 @@ def cross_validate(plan: Plan, jobs: int, console: Console) -> dict[str, Any]:
     with live(console, plan.folds, done) as shown:
         run_folds(out, plan.folds, jobs or _cores(), shown.said)
     found = result.write(plan)
+    # Drawing takes a second to import, which the commands that draw nothing need not wait for.
+    from trainer.report.write import write as write_report  # noqa: PLC0415
+
+    write_report(out, plan.order.data, plan.order.geometry)
     shutil.rmtree(out / WORK)
     return found
 
