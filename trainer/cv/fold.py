@@ -22,8 +22,9 @@ from smear.decision import softmax
 from smear.labelled import Pixels
 from trainer.calibrate import fit_temperature
 from trainer.checkpoint import Checkpoint
+from trainer.colours import standardised
 from trainer.cv.folder import CURVE, PROBABILITIES, WORK, folder_of, write_json
-from trainer.fit import BrokeOff, Epoch, Training, logits_of, logits_of_views, run
+from trainer.fit import BrokeOff, Epoch, Images, Training, Weights, logits_of, logits_of_views, run
 from trainer.memory import keep_freed
 from trainer.recipes import Recipe
 from trainer.run_folder import RUN
@@ -104,16 +105,22 @@ def _train(out: Path, fold: int, folder: Path) -> None:
     result: dict[str, Any] = {"fold": fold, "temperature": None, "epochs": curve}
     if len(data.inner.labels):
         result["temperature"] = fit_temperature(logits_of(training.average, data.inner), data.inner.labels)
-    views = logits_of_views(training.average, test.images, recipe.views)
-    result["single_view_correct"] = _correct(views[0], test)
+    probabilities = _mean_of_views(training.average, test.images, recipe.views)
+    result["single_view_correct"] = _correct(logits_of(training.average, test), test)
     result["elsewhere"] = _elsewhere(out / WORK / "elsewhere.npz", training, recipe.views)
     result["seconds"] = round(time.monotonic() + since, 1)
     write_json(folder / CURVE, result)
     partial = folder / "probabilities.partial"
     with partial.open("wb") as file:
-        np.save(file, np.mean([softmax(logits) for logits in views], axis=0, dtype=np.float32))
+        np.save(file, probabilities)
     partial.replace(folder / PROBABILITIES)
     checkpoint.path.unlink(missing_ok=True)
+
+
+def _mean_of_views(weights: Weights, images: Images, views: int) -> Floats:
+    """(N, 5) probabilities, the mean over so many views."""
+    each = [softmax(logits) for logits in logits_of_views(weights, images, views)]
+    return np.asarray(np.mean(each, axis=0), np.float32)
 
 
 def _correct(logits: Floats, test: Pixels) -> dict[str, int]:
@@ -122,13 +129,16 @@ def _correct(logits: Floats, test: Pixels) -> dict[str, int]:
 
 
 def _elsewhere(path: Path, training: Training, views: int) -> dict[str, Any] | None:
-    """Scores on another laboratory's cells."""
+    """Scores on another laboratory's cells, as they are and with their colours standardised."""
     if not path.is_file():
         return None
     with np.load(path) as saved:
         images, labels = saved["images"], saved["labels"]
-    logits = logits_of_views(training.average, images, views)
-    return score(np.mean([softmax(one) for one in logits], axis=0, dtype=np.float32), labels).as_json()
+
+    def judged(seen: Images) -> dict[str, Any]:
+        return score(_mean_of_views(training.average, seen, views), labels).as_json()
+
+    return judged(images) | {"standardised": judged(standardised(images))}
 
 
 def _read(work: Path, fold: int) -> tuple[TrainingSet, Pixels]:

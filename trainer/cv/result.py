@@ -94,15 +94,18 @@ def _elsewhere(name: str | None, results: list[dict[str, Any]]) -> dict[str, Any
     """Every fold's network on another laboratory's cells: mean and deviation over the folds."""
     if name is None:
         return None
-    averages = [one["elsewhere"]["class_average"] for one in results]
-    return {
-        "data": name,
-        "geometry": "whole",
-        "images": results[0]["elsewhere"]["images"],
-        "class_average": _mean(averages),
-        "class_average_std": round(float(np.std(averages)), 6),
-        "recall": {t: _mean([one["elsewhere"]["recall"][t] for one in results]) for t in CELL_TYPES},
-    }
+
+    def over_folds(scores: list[dict[str, Any]]) -> dict[str, Any]:
+        averages = [one["class_average"] for one in scores]
+        return {
+            "class_average": _mean(averages),
+            "class_average_std": round(float(np.std(averages)), 6),
+            "recall": {t: _mean([one["recall"][t] for one in scores]) for t in CELL_TYPES},
+        }
+
+    found = [one["elsewhere"] for one in results]
+    about = {"data": name, "geometry": "whole", "images": found[0]["images"]}
+    return about | over_folds(found) | {"colours_standardised": over_folds([one["standardised"] for one in found])}
 
 
 def _write_cells(plan: Plan, rows: Labels, folds: Labels, probabilities: Floats) -> None:
