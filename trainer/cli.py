@@ -17,6 +17,7 @@ from trainer import describe as description
 from trainer import produce, recipes, terminal, training_set
 from trainer import split as splitting
 from trainer.calibrate import CHOSEN_SCORE
+from trainer.colours import standardised
 from trainer.cv.command import cv
 from trainer.evaluate import evaluate as evaluate_subject
 from trainer.evaluate import open_subject
@@ -171,6 +172,9 @@ def evaluate(
     data: Data,
     geometry: BundleGeometry = None,
     part: Annotated[Part, typer.Option(help="All cells, or those alone that the hold-out was made from.")] = Part.ALL,
+    standardise_colours: Annotated[
+        bool, typer.Option("--standardise-colours", help="Bring another laboratory's colours to those of pbc first.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Judge a bundle (through its ONNX file) or an unfinished run's checkpoint on labelled cells."""
@@ -181,7 +185,10 @@ def evaluate(
         if part is Part.HOLDOUT:
             held_out = training_set.withheld().holdout
             cells = [cell for cell in cells if cell.sha256 in held_out]
-        scores = evaluate_subject(subject, _pixels(cells, data, profile_of(geometry, subject.geometry), bars))
+        pixels = _pixels(cells, data, profile_of(geometry, subject.geometry), bars)
+        if standardise_colours:
+            pixels = replace(pixels, images=standardised(pixels.images))
+        scores = evaluate_subject(subject, pixels)
     if json:
         terminal.print_json(scores.as_json())
     else:

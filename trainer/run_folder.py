@@ -120,6 +120,7 @@ class Elsewhere(ClassAverage):
     data: str
     images: int
     class_average_std: float | None = None
+    colours_standardised: ClassAverage | None = None
 
 
 class PooledResult(_Read):

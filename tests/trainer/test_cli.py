@@ -2,7 +2,9 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from smear import bundle, shipped
@@ -53,6 +55,24 @@ def test_the_shipped_bundle_reaches_its_class_average_on_the_shipped_holdout(shi
     assert min(printed["recall"].values()) >= 0.85
     stored = shipped_bundle.manifest.scores["holdout"]
     assert printed["class_average"] == pytest.approx(stored["class_average"], abs=0.005)
+
+
+def test_another_laboratorys_colours_can_be_standardised(shipped_bundle, tmp_path):
+    dim = tmp_path / "dim"
+    for cell_type in CELL_TYPES:
+        (dim / cell_type).mkdir(parents=True)
+        for picture in sorted((shipped.folder("holdout") / cell_type).iterdir())[:20]:
+            with Image.open(picture) as image:
+                blue_and_dim = Image.fromarray(
+                    (np.asarray(image) * np.array([0.3, 0.2, 0.9]) + np.array([60, 20, 10])).astype(np.uint8)
+                )
+            blue_and_dim.save(dim / cell_type / f"{picture.stem}.png")
+
+    def class_average(*more: str) -> float:
+        result = trainer("evaluate", shipped_bundle.folder, "--data", dim, "--geometry", "whole", "--json", *more)
+        return json.loads(result.stdout)["class_average"]
+
+    assert class_average("--standardise-colours") > class_average() + 0.02
 
 
 def test_the_holdouts_originals_can_be_judged_in_a_folder_of_all(shipped_bundle, test_data):

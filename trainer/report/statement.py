@@ -38,6 +38,9 @@ def beside(facts: Facts) -> str:
             f"On {elsewhere.images:,} cells of another laboratory ({elsewhere.data}) the folds' networks reach a class"
             f" average of {100 * elsewhere.class_average:.1f} %{spread}."
         )
+        standardised = elsewhere.colours_standardised
+        if standardised is not None and standardised.class_average is not None:
+            sentences.append(f"With those cells' colours standardised: {100 * standardised.class_average:.1f} %.")
     return " ".join(sentences)
 
 
