@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainer.wnet import WNet
 
@@ -15,16 +15,21 @@ _ROWS: Final = 64
 
 
 class Adam:
-    """`torch.optim.Adam` with its defaults, the rate set at each step.
+    """`torch.optim.Adam` with its defaults, the rate set at each step; convolutions take `conv_rate` times it.
 
     On a CPU the wide layer's weights are stepped from the two factors of their gradient, by the same kernel.
     """
 
-    def __init__(self, network: WNet) -> None:
+    def __init__(self, network: WNet, conv_rate: float = 1.0) -> None:
         self._wide = network.dense1
         on_cpu = self._wide.weight.device.type == "cpu"
-        rest = [p for p in network.parameters() if not (on_cpu and p is self._wide.weight)]
-        self._rest = torch.optim.Adam(rest, fused=True)
+        convolutions = {id(p) for m in network.modules() if isinstance(m, nn.Conv2d) for p in m.parameters()}
+        layers: dict[float, list[Tensor]] = {conv_rate: [], 1.0: []}
+        for p in network.parameters():
+            if not (on_cpu and p is self._wide.weight):
+                layers[conv_rate if id(p) in convolutions else 1.0].append(p)
+        self._rates = list(layers)
+        self._rest = torch.optim.Adam([{"params": own} for own in layers.values()], fused=True)
         self._moments: tuple[Tensor, Tensor] | None = None
         if on_cpu:
             self._wide.defer()
@@ -34,8 +39,8 @@ class Adam:
 
     def step(self, learning_rate: float) -> None:
         """Move the weights along the last backward pass's gradients, and forget those."""
-        for group in self._rest.param_groups:
-            group["lr"] = learning_rate
+        for group, rate in zip(self._rest.param_groups, self._rates, strict=True):
+            group["lr"] = rate * learning_rate
         self._rest.step()
         self._rest.zero_grad(set_to_none=True)
         if self._moments is not None:

@@ -55,7 +55,7 @@ class Training:
         if init is not None:
             self.network.load_state_dict(init)
         self.network.to(device)
-        self.optimiser = Adam(self.network)
+        self.optimiser = Adam(self.network, recipe.conv_rate)
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.averages_taken = 0
         self.epochs_done = 0

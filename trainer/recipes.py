@@ -51,11 +51,12 @@ class Recipe:
     """Hyperparameters; the defaults are those of `best`, which notes in LOG.md chose.
 
     `learning_rate` is Adam's peak, reached after `warmup_epochs`; where `cosine`, it falls to zero on half a cosine,
-    else it stays. Dropout rates are probabilities to drop. `logit_adjustment` adds that multiple of log(share of the
-    type) to the logits while training (Menon et al., 2021), so that the small class is not starved. `average_epochs`
-    is the time constant of the moving average of the weights, which is what is kept (0: the weights as they are).
-    `inner_share` of the training part is kept apart for calibration. `views` (1 or 8) are averaged where a network is
-    tested. `pictures_per_type`, if not None, thins the data out, evenly by type.
+    else it stays. Convolutions, whose sums have a hundredth of the wide layer's terms, take `conv_rate` times it.
+    Dropout rates are probabilities to drop. `logit_adjustment` adds that multiple of log(share of the type) to the
+    logits while training (Menon et al., 2021), so that the small class is not starved. `average_epochs` is the time
+    constant of the moving average of the weights, which is what is kept (0: the weights as they are). `inner_share` of
+    the training part is kept apart for calibration. `views` (1 or 8) are averaged where a network is tested.
+    `pictures_per_type`, if not None, thins the data out, evenly by type.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -64,6 +65,7 @@ class Recipe:
     epochs: Some = 40
     batch: Some = 64
     learning_rate: Annotated[float, Field(gt=0)] = 3.6e-4
+    conv_rate: Annotated[float, Field(gt=0)] = 1.0
     warmup_epochs: Amount = 1.0
     cosine: bool = True
     conv_drop: Rate = 0.1

@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from trainer.adam import Adam
 from trainer.dense import Dense
+from trainer.wnet import WNet
 
 
 class FakeWNet(nn.Module):
@@ -91,3 +92,17 @@ def test_the_wide_layers_gradient_is_never_whole_on_a_cpu():
     _loss(network, 0).backward()
     assert network.dense1.weight.grad is None
     assert network.dense1.bias.grad is not None
+
+
+def test_convolutions_can_take_a_multiple_of_the_rate():
+    torch.manual_seed(0)
+    network = WNet(0, 0)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    optimiser = Adam(network, conv_rate=4)
+    images, labels = torch.randint(0, 255, (4, 128, 128, 3), dtype=torch.uint8), torch.arange(4)
+    functional.cross_entropy(network.train()(images)[0], labels).backward()
+    optimiser.step(1e-3)
+    # Adam's first step has the length of the rate wherever the gradient is not next to nothing.
+    for name, value in network.state_dict().items():
+        length = (value - before[name]).abs().max().item()
+        assert length == pytest.approx(4e-3 if name.startswith("conv") else 1e-3, rel=1e-3), name
