@@ -40,10 +40,10 @@ class Augmentation:
     blurred_share: Share = 0.0
     blur_px: Annotated[float, Field(ge=0.3)] = 2.0
     gain: Width = 0.15
-    black_level: Width = 0.03
-    stain: Width = 0.25
-    hue: Width = 0.25
-    saturation: Width = 0.4
+    black_level: Width = 0.0
+    stain: Width = 0.0
+    hue: Width = 0.0
+    saturation: Width = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class Recipe:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str = "best"
-    epochs: Some = 40
-    batch: Some = 64
-    learning_rate: Annotated[float, Field(gt=0)] = 3.6e-4
+    epochs: Some = 50
+    batch: Some = 32
+    learning_rate: Annotated[float, Field(gt=0)] = 6e-4
     conv_rate: Annotated[float, Field(gt=0)] = 1.0
     warmup_epochs: Amount = 1.0
     cosine: bool = True
