@@ -29,7 +29,7 @@ class Live:
         elif "epoch" in message:
             self._show(fold, message["epoch"])
             if not self._progress.console.is_terminal:
-                self._progress.console.print(f"fold {fold}  {_line(message['epoch'])}", highlight=False)
+                self._progress.console.print(f"fold {fold}  {_line(message['epoch'])}", highlight=False, soft_wrap=True)
         elif "steps" in message:
             self._progress.update(self._tasks[fold], completed=message["steps"])
         elif fold in self._tasks:
