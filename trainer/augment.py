@@ -1,5 +1,6 @@
 """One random look at each training picture: orientation, scale, place, focus, and the colours of another laboratory."""
 
+import functools
 import math
 from typing import Final
 
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smear.geometry import SIDE_PX
+from trainer.colours import standardised
 from trainer.recipes import Augmentation
 
 
@@ -19,6 +21,8 @@ VIEWS: Final = tuple((flipped, turns) for flipped in (False, True) for turns in 
 _TURNS: Final = (None, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
 #: Sigma of the least blur worth its time, pixels at 128 x 128.
 _SHARPEST_PX: Final = 0.3
+#: So many pictures of noise are drawn once and used again and again: a new one for each look took longer than all else.
+_GRAINS: Final = 16
 _CENTRE: Final = (SIDE_PX - 1) / 2
 #: What splits a colour into its grey part and what lies across it, and what turns the latter: Rodrigues' rotation
 #: about (1, 1, 1) / sqrt 3.
@@ -38,7 +42,10 @@ def look(images: Images, how: Augmentation, rng: np.random.Generator) -> Floats:
     warped = rng.random(n) < how.warped_share
     warps = _warps(n, how, rng)
     blurred = rng.random(n) < how.blurred_share
-    blurs = rng.uniform(_SHARPEST_PX, how.blur_px, size=n) if how.blurred_share else np.zeros(n)
+    blurs = rng.uniform(_SHARPEST_PX, how.blur_px, size=n)
+    grains = rng.uniform(0, how.noise, size=n).astype(np.float32)
+    grain_of = rng.integers(_GRAINS, size=n)
+    in_standard_colours = rng.random(n) < how.standardised_share
     levels = _levels(n, how, rng)
     colours = _colours(n, how, rng)
     out = np.empty(images.shape, np.float32)
@@ -51,7 +58,11 @@ def look(images: Images, how: Augmentation, rng: np.random.Generator) -> Floats:
             )
         if blurred[i]:
             image = cv2.GaussianBlur(image, (0, 0), float(blurs[i]))  # type: ignore[assignment]
+        if in_standard_colours[i]:
+            image = standardised(image)
         cv2.transform(cv2.LUT(image, levels[i]), colours[i], dst=seen)
+        if blurred[i] and grains[i]:
+            cv2.scaleAdd(_grain()[grain_of[i]], float(grains[i]), seen, dst=seen)
     return out
 
 
@@ -62,6 +73,12 @@ def view(image: Images, number: int) -> Images:
         image = cv2.flip(image, 1)  # type: ignore[assignment]
     turn = _TURNS[turns]
     return image if turn is None else np.asarray(cv2.rotate(image, turn), np.uint8)
+
+
+@functools.cache
+def _grain() -> Floats:
+    """(16, 128, 128, 3): noise of deviation 1."""
+    return np.random.default_rng(0).standard_normal((_GRAINS, SIDE_PX, SIDE_PX, 3), np.float32)
 
 
 def _warps(n: int, how: Augmentation, rng: np.random.Generator) -> npt.NDArray[np.float64]:

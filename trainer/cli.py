@@ -17,7 +17,7 @@ from trainer import describe as description
 from trainer import produce, recipes, terminal, training_set
 from trainer import split as splitting
 from trainer.calibrate import CHOSEN_SCORE
-from trainer.colours import standardised
+from trainer.colours import all_standardised
 from trainer.cv.command import cv
 from trainer.evaluate import evaluate as evaluate_subject
 from trainer.evaluate import open_subject
@@ -187,7 +187,7 @@ def evaluate(
             cells = [cell for cell in cells if cell.sha256 in held_out]
         pixels = _pixels(cells, data, profile_of(geometry, subject.geometry), bars)
         if standardise_colours:
-            pixels = replace(pixels, images=standardised(pixels.images))
+            pixels = replace(pixels, images=all_standardised(pixels.images))
         scores = evaluate_subject(subject, pixels)
     if json:
         terminal.print_json(scores.as_json())

@@ -26,10 +26,11 @@ class Augmentation:
     """How a training picture is changed before each look at it; every number is a half-width around "unchanged".
 
     A cell has no orientation, so one of the eight dihedral views is always drawn. `warped_share` of the pictures are
-    also turned by any angle, scaled (log-uniform within +-`scale`) and shifted (+-`shift_px`); `blurred_share` of them
-    by a Gaussian of up to `blur_px` (sigma). Colour imitates other cameras and stains: a gain and a black level a
-    channel, a stain density a channel (exponent of the intensity, which is a factor on optical density), hue (radians)
-    and saturation.
+    also turned by any angle, scaled (log-uniform within +-`scale`) and shifted (+-`shift_px`). `blurred_share` of them
+    are seen by a poor camera: blurred by a Gaussian of up to `blur_px` (sigma) and covered with noise of up to `noise`
+    (deviation, of white). `standardised_share` of them come in standardised colours (`trainer.colours`). Colour
+    imitates other cameras and stains: a gain and a black level a channel, a stain density a channel (exponent of the
+    intensity, which is a factor on optical density), hue (radians) and saturation.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -39,6 +40,8 @@ class Augmentation:
     shift_px: Amount = 6.0
     blurred_share: Share = 0.0
     blur_px: Annotated[float, Field(ge=0.3)] = 2.0
+    noise: Width = 0.0
+    standardised_share: Share = 0.0
     gain: Width = 0.15
     black_level: Width = 0.0
     stain: Width = 0.0

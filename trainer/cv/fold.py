@@ -22,7 +22,7 @@ from smear.decision import softmax
 from smear.labelled import Pixels
 from trainer.calibrate import fit_temperature
 from trainer.checkpoint import Checkpoint
-from trainer.colours import standardised
+from trainer.colours import all_standardised
 from trainer.cv.folder import CURVE, PROBABILITIES, WORK, folder_of, write_json
 from trainer.fit import BrokeOff, Epoch, Images, Training, Weights, logits_of, logits_of_views, run
 from trainer.memory import keep_freed
@@ -138,7 +138,7 @@ def _elsewhere(path: Path, training: Training, views: int) -> dict[str, Any] | N
     def judged(seen: Images) -> dict[str, Any]:
         return score(_mean_of_views(training.average, seen, views), labels).as_json()
 
-    return judged(images) | {"standardised": judged(standardised(images))}
+    return judged(images) | {"standardised": judged(all_standardised(images))}
 
 
 def _read(work: Path, fold: int) -> tuple[TrainingSet, Pixels]:
