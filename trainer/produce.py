@@ -64,7 +64,9 @@ class Order:
             "elsewhere": _name_of(self.elsewhere) if self.elsewhere else None,
             "outside": _name_of(self.outside) if self.outside else None,
         }
-        return " ".join(["trainer", verb, *(f"--{k} {v}" for k, v in options.items() if v is not None)])
+        across = self.init is not None and self.init.manifest.geometry != self.geometry.name
+        words = ["trainer", verb, *(f"--{k} {v}" for k, v in options.items() if v is not None)]
+        return " ".join(words + ["--across-geometries"] * across)
 
 
 @dataclass(frozen=True)
