@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smear.cells import CELL_TYPES, CellType, cell_type_of
+from smear.files import shown
 from smear.geometry import SIDE_PX, Profile, prepare
 from smear.pictures import MisfitPicture, UnreadablePicture
 
@@ -31,6 +32,11 @@ class LabelledCell:
     cell_type: CellType
     sha256: str
     group: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """`<cell type's folder>/<picture>`, as it can be stored and shown."""
+        return shown(f"{self.path.parent.name}/{self.path.name}")
 
 
 def read_folder(folder: Path, min_per_type: int = 1) -> list[LabelledCell]:

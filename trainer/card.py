@@ -33,6 +33,7 @@ class Facts:
     calibration: Calibration
     scores: dict[str, Any]
     parent: str | None
+    shortened: str | None
 
 
 _PARTS = {
@@ -86,12 +87,14 @@ def card(facts: Facts) -> str:
 def _data(facts: Facts) -> str:
     total = sum(facts.trained_on.values())
     by_type = ", ".join(f"{name} {n}" for name, n in facts.trained_on.items())
+    short = f" Trained for {facts.shortened}." if facts.shortened else ""
     start = "random weights" if facts.parent is None else f"the bundle {facts.parent}"
     return (
         f"## Data\n\nTrained on {total} pictures of the set `{facts.data_name}` ({by_type}), geometry profile"
         f" `{facts.geometry}`, from {start}. Apart from these, {facts.inner} pictures (the inner split) fitted the"
         f" temperature and the outside threshold, and {facts.excluded} pictures of the set were left out because they"
-        " belong to the shipped hold-out or the sample slides. Nothing was chosen on the hold-out.\n\n"
+        " belong to the shipped hold-out or the sample slides."
+        f"{short}\n\n"
         f"Source: {_SOURCES.get(facts.data_name, 'as its owner describes it.')}"
     )
 
@@ -108,7 +111,23 @@ def _scores(scores: dict[str, Any]) -> str:
                 f"| {named} | {s['images']} | {_percent(s['class_average'])} | {_percent(s['accuracy'])} | {recall}"
                 f" | {s['ece']:.3f} | {_percent(s['called_outside'])} |"
             )
-    return "## Scores\n\nRecall by type in per cent, by the ONNX file itself. One run, one seed.\n\n" + "\n".join(rows)
+    text = "## Scores\n\nRecall by type in per cent, by the ONNX file itself. One run, one seed.\n\n" + "\n".join(rows)
+    return text + _cross_validation(scores.get("cross_validation"))
+
+
+def _cross_validation(told: dict[str, Any] | None) -> str:
+    if told is None:
+        return ""
+    pooled, single = told["pooled"], told["pooled"]["single_view"]
+    low, high = pooled["ci95"]["class_average"]
+    recall = ", ".join(f"{t} {_percent(pooled['recall'][t])}" for t in CELL_TYPES)
+    return (
+        f"\n\nCross-validation of the same recipe, {told['folds']} folds of {told['images']} pictures of"
+        f" `{told['data']}`, {told['epochs']} epochs each, every cell judged by a network that had not seen it: class"
+        f" average {_percent(pooled['class_average'])} % (95 % limits {_percent(low)} to {_percent(high)}), mean of"
+        f" {told['views']} views ({recall}); {_percent(single['class_average'])} % on each picture as it is, which is"
+        " how a worker asks."
+    )
 
 
 def _outside(facts: Facts) -> str:

@@ -7,9 +7,32 @@ from typing import Any
 
 import torch
 
+from smear.plain import PlainError
+
 
 class OtherRun(Exception):
     """The checkpoint belongs to a run with other data or settings."""
+
+
+class DamagedCheckpoint(PlainError):
+    """The checkpoint cannot be read."""
+
+
+def save_whole(value: Any, path: Path) -> None:
+    """Write what torch can save, in one step: OSError (a full disk, say) leaves what was there before."""
+    temporary = path.with_suffix(".partial")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(value, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except RuntimeError as error:  # what torch's writer makes of a full disk, and of Ctrl-C
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise OSError(f"cannot write {path}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -22,26 +45,18 @@ class Checkpoint:
     def save(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint in one step; OSError (a full disk, say) leaves the previous one as it was."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".partial")
-        try:
-            with temporary.open("wb") as file:
-                torch.save({"identity": self.identity, "state": state}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
-        except RuntimeError as error:  # what torch's writer makes of a full disk, and of Ctrl-C
-            if isinstance(error.__context__, KeyboardInterrupt):
-                raise KeyboardInterrupt from error
-            raise OSError(f"cannot write {self.path}: {error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        save_whole({"identity": self.identity, "state": state}, self.path)
 
     def load(self) -> dict[str, Any] | None:
         """The saved state, None where there is none; raises OtherRun."""
         if not self.path.is_file():
             return None
-        saved = torch.load(self.path, weights_only=True)
-        if saved["identity"] != self.identity:
+        try:
+            saved = torch.load(self.path, weights_only=True)
+            found = saved["identity"]
+        except Exception as error:  # whatever torch makes of a file that is none of its own
+            raise DamagedCheckpoint(f"{self.path} is damaged; remove it, and its run begins again") from error
+        if found != self.identity:
             raise OtherRun(
                 f"{self.path.parent} holds an unfinished run with other data or settings;"
                 " finish that one, remove the folder, or choose another name"

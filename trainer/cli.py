@@ -13,8 +13,8 @@ from smear.bundle import Bundle
 from smear.decision import OutsideScore
 from smear.geometry import Profile, profile
 from smear.labelled import BadDataFolder, LabelledCell, Pixels, load_pixels, read_folder
+from trainer import cross_validated, produce, recipes, terminal, training_set
 from trainer import describe as description
-from trainer import produce, recipes, terminal, training_set
 from trainer import split as splitting
 from trainer.calibrate import CHOSEN_SCORE
 from trainer.colours import all_standardised
@@ -27,6 +27,7 @@ from trainer.options import (
     Across,
     AsJson,
     BundleGeometry,
+    CrossValidation,
     Data,
     Elsewhere,
     Epochs,
@@ -37,6 +38,7 @@ from trainer.options import (
     Outside,
     RecipeName,
     Seed,
+    SkipUnusable,
     Threads,
     prepare_torch,
     profile_of,
@@ -119,19 +121,20 @@ def fit(
     across: Across = False,
     elsewhere: Elsewhere = None,
     outside: Outside = None,
+    cv: CrossValidation = None,
+    skip_unusable: SkipUnusable = False,
     threads: Threads = 0,
     json: AsJson = False,
 ) -> None:
     """Train W-Net to a new bundle. Interrupted, the same command goes on from the last epoch and ends the same."""
     console = Console(stderr=True)
-    with plain_errors(console), terminal.bars(console) as bars:
+    with plain_errors(console):
         order = produce.Order(
-            out, name, data, profile_of(geometry), _with_inner_split(recipes.recipe(recipe), epochs), seed,
-            bundle.load(init) if init else None, elsewhere, outside,
+            "fit", out, name, data, profile_of(geometry), _with_inner_split(recipes.recipe(recipe), epochs), seed,
+            bundle.load(init) if init else None, elsewhere, outside, None, skip_unusable,
+            cross_validated.read(cv) if cv else None,
         )  # fmt: skip
-        produce.check_init(order.init, order.geometry, across)
-        made = _fit(order, threads, bars)
-    _say_made(made, console, json)
+        _make(order, across, threads, console, json)
 
 
 @app.command()
@@ -149,20 +152,19 @@ def finetune(
     across: Across = False,
     elsewhere: Elsewhere = None,
     outside: Outside = None,
+    skip_unusable: SkipUnusable = False,
     threads: Threads = 0,
     json: AsJson = False,
 ) -> None:
     """Train a bundle's network further, on new cells, to a new bundle. Interrupted, the same command goes on."""
     console = Console(stderr=True)
-    with plain_errors(console), terminal.bars(console) as bars:
+    with plain_errors(console):
         start = bundle.load(init)
         order = produce.Order(
-            out, name, data, profile_of(geometry, profile(start.manifest.geometry)),
-            _with_inner_split(recipes.recipe(recipe), epochs), seed, start, elsewhere, outside, replay,
+            "finetune", out, name, data, profile_of(geometry, profile(start.manifest.geometry)),
+            _with_inner_split(recipes.recipe(recipe), epochs), seed, start, elsewhere, outside, replay, skip_unusable,
         )  # fmt: skip
-        produce.check_init(order.init, order.geometry, across)
-        made = _fit(order, threads, bars)
-    _say_made(made, console, json)
+        _make(order, across, threads, console, json)
 
 
 @app.command()
@@ -241,19 +243,23 @@ def _with_inner_split(recipe: Recipe, epochs: int | None) -> Recipe:
     return replace(recipe, epochs=epochs or recipe.epochs, inner_share=recipe.inner_share or BEST.inner_share)
 
 
-def _say_made(made: Bundle, console: Console, json: bool) -> None:
+def _make(order: produce.Order, across: bool, threads: int, console: Console, json: bool) -> None:
+    produce.check_init(order.init, order.geometry, across)
+    produce.check_cross_validated(order)
+    produce.check_name(order.out, order.name)
+    prepare_torch(threads)
+    with terminal.bars(console) as bars:
+        made = _fit(order, bars)
     if json:
         terminal.print_json({"bundle": made.bundle_id, "folder": str(made.folder), "scores": made.manifest.scores})
     else:
         console.print(f"{made.bundle_id} is in {made.folder}", highlight=False)
 
 
-def _fit(order: produce.Order, threads: int, bars: Bars) -> Bundle:
-    produce.check_name(order.out, order.name)
-    prepare_torch(threads)
+def _fit(order: produce.Order, bars: Bars) -> Bundle:
     choice = training_set.choose(order.data, order.recipe.inner_share, training_set.withheld(), order.replay)
     others = produce.read_others(order)
-    loaded = training_set.load(choice, order.geometry, bars.reading(len(choice.train) + len(choice.inner)))
+    loaded = training_set.load(choice, order.geometry, bars.reading(None), skip_unusable=order.skip_unusable)
     training = Training(order.recipe, loaded, order.seed, weights_from_bundle(order.init) if order.init else None)
     checkpoint = produce.checkpoint_of(order, loaded)
     if (state := checkpoint.load()) is not None:

@@ -79,6 +79,8 @@ class Training:
             if last or (self.recipe.average_epochs and (step + 1) % _AVERAGE_EVERY == 0):
                 self._take_average(step % _AVERAGE_EVERY + 1)
             on_step()
+        if not all(bool(value.isfinite().all()) for value in self.average.values()):
+            raise BrokeOff(f"weights became infinite in epoch {self.epochs_done + 1}")
         self.epochs_done += 1
         rate = learning_rate(self.recipe, self.steps_done - 1, self.steps_per_epoch)
         return Epoch(self.epochs_done, sum(losses) / len(order), rate, self.inner_scores())
@@ -135,7 +137,7 @@ class Training:
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """Linear warm-up, then half a cosine down to zero at the last step, or the peak to the end."""
+    """Linear warm-up, then half a cosine down to next to nothing, or the peak to the end."""
     total, warmup = recipe.epochs * steps_per_epoch, recipe.warmup_epochs * steps_per_epoch
     if step < warmup:
         return recipe.learning_rate * (step + 1) / max(warmup, 1)

@@ -18,7 +18,7 @@ Geometry = Annotated[str, typer.Option(help=f"Geometry profile: {', '.join(PROFI
 BundleGeometry = Annotated[str | None, typer.Option(help="Geometry profile; the bundle's own by default.")]
 Out = Annotated[Path, typer.Option(help="Folder that bundles lie in.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's; every output says so.")]
-Seed = Annotated[int, typer.Option(min=0, help="Keys every random number.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Keys every random number.")]
 Threads = Annotated[int, typer.Option(min=0, help="Threads of torch; 0 leaves it to torch.")]
 Name = Annotated[str, typer.Option(help="Name of the bundle to make.")]
 Init = Annotated[Path | None, typer.Option(help="Bundle to start from instead of random weights.")]
@@ -26,6 +26,10 @@ Across = Annotated[bool, typer.Option("--across-geometries", help="--init may be
 Outside = Annotated[Path | None, typer.Option(help="Cells outside the five, DIR/<kind>/, to judge on.")]
 Elsewhere = Annotated[Path | None, typer.Option(help="Another laboratory's cut cells, to judge on.")]
 RecipeName = Annotated[str, typer.Option(help="paper, best, smoke, or a JSON file that says what differs from best.")]
+CrossValidation = Annotated[
+    Path | None, typer.Option("--cv", help="Finished trainer cv of this recipe, whose scores the bundle is to tell.")
+]
+SkipUnusable = Annotated[bool, typer.Option("--skip-unusable", help="Go on without pictures that cannot be used.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 

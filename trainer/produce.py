@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -20,7 +20,7 @@ from trainer.card import Facts, card
 from trainer.checkpoint import Checkpoint
 from trainer.fit import Weights
 from trainer.judge import OutsideSet, judge, judge_outside, out_of_focus, read_outside
-from trainer.recipes import BEST, FINETUNE, Recipe
+from trainer.recipes import BEST, FINETUNE, RECIPES, Recipe, shortened
 from trainer.training_set import Choice, TrainingSet
 
 
@@ -34,9 +34,10 @@ class Order:
 
     `elsewhere` is a data folder of another laboratory's cut cells, `outside` one of cells outside the five
     (`DIR/<kind>/`); the network is never trained on either. `replay` is a data folder whose cells are trained on beside
-    those of `data`.
+    those of `data`; `cross_validated` what the bundle is to tell of a cross-validation of its recipe.
     """
 
+    verb: Literal["fit", "finetune"]
     out: Path
     name: str
     data: Path
@@ -47,15 +48,16 @@ class Order:
     elsewhere: Path | None = None
     outside: Path | None = None
     replay: Path | None = None
+    skip_unusable: bool = False
+    cross_validated: dict[str, Any] | None = None
 
     @property
     def command(self) -> str:
         """The command that makes the bundle again; folders by name alone, as hosts keep them at different places."""
-        verb = "finetune" if self.recipe.name == FINETUNE.name else "fit"
         options: dict[str, object] = {
             "data": _name_of(self.data),
             "replay": _name_of(self.replay) if self.replay else None,
-            "recipe": self.recipe.name if self.recipe.name not in (BEST.name, FINETUNE.name) else None,
+            "recipe": _recipe_given(self),
             "name": self.name,
             "geometry": self.geometry.name,
             "epochs": self.recipe.epochs,
@@ -65,7 +67,7 @@ class Order:
             "outside": _name_of(self.outside) if self.outside else None,
         }
         across = self.init is not None and self.init.manifest.geometry != self.geometry.name
-        words = ["trainer", verb, *(f"--{k} {v}" for k, v in options.items() if v is not None)]
+        words = ["trainer", self.verb, *(f"--{k} {v}" for k, v in options.items() if v is not None)]
         return " ".join(words + ["--across-geometries"] * across)
 
 
@@ -93,6 +95,16 @@ def check_name(out: Path, name: str) -> None:
         ) from None
     if (out / name).exists():
         raise BadOrder(f"{out / name} is there already; a bundle is never edited, choose another name")
+
+
+def check_cross_validated(order: Order) -> None:
+    """Raise BadOrder where the cross-validation whose scores the bundle is to tell was of another recipe."""
+    told = order.cross_validated
+    if told is not None and (told["recipe"], told["epochs"]) != (order.recipe.name, order.recipe.epochs):
+        raise BadOrder(
+            f"the cross-validation is of recipe {told['recipe']} for {told['epochs']} epochs, the bundle's is"
+            f" {order.recipe.name} for {order.recipe.epochs}: its scores say nothing of it"
+        )
 
 
 def check_init(init: Bundle | None, geometry: Profile, across: bool) -> None:
@@ -128,6 +140,8 @@ def produce(order: Order, choice: Choice, data: TrainingSet, weights: Weights, o
     inner_logits, _ = reference.answers(network, data.inner.images)
     calibration = calibrate(inner_logits, data.inner.labels)
     scores: dict[str, Any] = {"inner": judge(inner_logits, data.inner.labels, calibration)}
+    if order.cross_validated is not None:
+        scores["cross_validation"] = order.cross_validated
 
     def judged(pixels: Pixels) -> dict[str, Any]:
         return judge(reference.answers(network, pixels.images)[0], pixels.labels, calibration)
@@ -197,6 +211,13 @@ def _name_of(folder: Path) -> str:
     return folder.resolve().name
 
 
+def _recipe_given(order: Order) -> str | None:
+    """What `--recipe` has to say, None where the command's own is meant."""
+    own = {"fit": BEST.name, "finetune": FINETUNE.name}[order.verb]
+    name = order.recipe.name
+    return None if name == own else name if name in RECIPES else f"{name}.json"
+
+
 def _data_name(order: Order) -> str:
     return " and ".join(_name_of(folder) for folder in (order.data, order.replay) if folder)
 
@@ -217,4 +238,5 @@ def _facts(order: Order, choice: Choice, data: TrainingSet, calibration: Calibra
         calibration=calibration,
         scores=scores,
         parent=order.init.bundle_id if order.init else None,
+        shortened=shortened(order.recipe),
     )

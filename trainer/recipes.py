@@ -23,7 +23,10 @@ class UnknownRecipe(PlainError):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How a training picture is changed before each look at it; every number is a half-width around "unchanged".
+    """How a training picture is changed before each look at it.
+
+    Numbers are half-widths around "unchanged", shares of the pictures (`..._share`), or the most there is (`blur_px`,
+    `noise`).
 
     A cell has no orientation, so one of the eight dihedral views is always drawn. `warped_share` of the pictures are
     also turned by any angle, scaled (log-uniform within +-`scale`) and shifted (+-`shift_px`). `blurred_share` of them
@@ -33,7 +36,7 @@ class Augmentation:
     intensity, which is a factor on optical density), hue (radians) and saturation.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     warped_share: Share = 0.5
     scale: Width = 0.15
@@ -53,8 +56,9 @@ class Augmentation:
 class Recipe:
     """Hyperparameters; the defaults are those of `best`, which notes in LOG.md chose.
 
-    `learning_rate` is Adam's peak, reached after `warmup_epochs`; where `cosine`, it falls to zero on half a cosine,
-    else it stays. Convolutions, whose sums have a hundredth of the wide layer's terms, take `conv_rate` times it.
+    `learning_rate` is Adam's peak, reached after `warmup_epochs`; where `cosine`, it falls towards zero on half a
+    cosine, else it stays. Convolutions, whose sums have far fewer terms than the wide layer's, take `conv_rate` times
+    it.
     Dropout rates are probabilities to drop. `logit_adjustment` adds that multiple of log(share of the type) to the
     logits while training (Menon et al., 2021), so that the small class is not starved. `average_epochs` is the time
     constant of the moving average of the weights, which is what is kept (0: the weights as they are). `inner_share` of
@@ -62,9 +66,9 @@ class Recipe:
     `pictures_per_type`, if not None, thins the data out, evenly by type.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    name: str = "best"
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")] = "best"
     epochs: Some = 50
     batch: Some = 32
     learning_rate: Annotated[float, Field(gt=0)] = 6e-4
@@ -98,16 +102,36 @@ RECIPES: Final = {recipe.name: recipe for recipe in (PAPER, BEST, FINETUNE, SMOK
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of that name, or one from a JSON file (`*.json`) of what differs from `best`; raises UnknownRecipe."""
+    """The recipe of that name, or one from a JSON file (`*.json`) of what differs from `best`; raises UnknownRecipe.
+
+    A file's recipe is named after the file, unless it names itself.
+    """
     if name in RECIPES:
         return RECIPES[name]
     if not name.endswith(".json"):
-        raise UnknownRecipe(f"no recipe {name!r}; there are: {', '.join(RECIPES)}")
+        raise UnknownRecipe(f"no recipe {name!r}; there are: {', '.join(RECIPES)}, or a JSON file")
     try:
-        return TypeAdapter(Recipe).validate_json(Path(name).read_bytes())
-    except OSError as error:
-        raise UnknownRecipe(f"cannot read the recipe {name}: {error.strerror}") from None
+        read = _FILE.validate_json(Path(name).read_bytes())
+        found = _RECIPE.validate_python({"name": Path(name).stem} | read)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UnknownRecipe(f"cannot read the recipe {name}: {reason}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise UnknownRecipe(f"{name} is no recipe: {where}: {first['msg']}") from None
+    if found.name in RECIPES and found != RECIPES[found.name]:
+        raise UnknownRecipe(f"{name} differs from the recipe {found.name}; give it another name")
+    return found
+
+
+def shortened(given: Recipe) -> str | None:
+    """What has to be said of a recipe that is run for another number of epochs than its own; None of the others."""
+    named = RECIPES.get(given.name)
+    if named is None or named.epochs == given.epochs:
+        return None
+    return f"{given.epochs} instead of the recipe's {named.epochs} epochs"
+
+
+_FILE: Final = TypeAdapter(dict[str, object])
+_RECIPE: Final = TypeAdapter(Recipe)

@@ -11,10 +11,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from smear.bundle import BadBundle
 from smear.cells import CELL_TYPES
-from smear.labelled import BadDataFolder
+from smear.labelled import BadDataFolder, Pixels
 from smear.plain import PlainError
 from trainer.checkpoint import OtherRun
 from trainer.describe import Layer
@@ -125,15 +126,26 @@ def score_table(scores: Scores) -> Table:
     return table
 
 
+def say_refused(pixels: Pixels, console: Console) -> None:
+    """Name what was left out."""
+    if pixels.refused:
+        cell, reason = pixels.refused[0]
+        line = f"left out {len(pixels.refused)} pictures, first {cell.shown}: {reason}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_cv(found: dict[str, Any], out: Path) -> None:
     """Recall by type over all folds, and where the rest is."""
-    pooled = found["pooled"]
-    table = Table("type", "recall (%)", "mean of folds (%)", title=f"{len(found['folds'])} folds, {found['recipe']}")
+    pooled, mean = found["pooled"], found["mean"]
+    kind = "tuning run, no result: " if found["tune"] else ""
+    short = f" ({found['shortened']})" if found["shortened"] else ""
+    title = Text(f"{kind}{len(found['folds'])} folds, recipe {found['recipe']}{short}")
+    table = Table("type", "recall (%)", "mean of folds (%)", title=title)
     for name in CELL_TYPES:
-        table.add_row(name, _percent(pooled["recall"][name]), _percent(found["mean"]["recall"][name]))
+        table.add_row(name, _percent(pooled["recall"][name]), _percent(mean["recall"][name]))
+    table.add_row("class average", _percent(pooled["class_average"]), _percent(mean["class_average"]))
     low, high = pooled["ci95"]["class_average"]
-    table.add_row("class average", _percent(pooled["class_average"]), _percent(found["mean"]["class_average"]))
-    table.caption = f"95 % interval of the class average {_percent(low)} to {_percent(high)}; more in {out}"
+    table.caption = Text(f"95 % interval of the class average {_percent(low)} to {_percent(high)}; more in {out}")
     Console().print(table)
 
 

@@ -83,9 +83,24 @@ def choose(folder: Path, inner_share: float, leave_out: Withheld, replay: Path |
     return Choice(train, inner, holdout, len(cells) - len(allowed) - len(holdout))
 
 
-def load(choice: Choice, geometry: Profile, progress: Progress = iter) -> TrainingSet:
-    """Decode a choice's pictures; raises BadDataFolder where nothing of a type can be used."""
+def refuse_unusable(pixels: Pixels, folder: Path, skip: bool) -> None:
+    """Raise BadDataFolder where pictures cannot be used, unless they are to be skipped; always where none can."""
+    if not pixels.refused:
+        return
+    cell, reason = pixels.refused[0]
+    n = len(pixels.refused)
+    if not pixels.cells or not skip:
+        raise BadDataFolder(
+            f"{n} of the pictures in {folder} cannot be used, first {cell.shown}: {reason}; mend or remove them, or add"
+            " --skip-unusable"
+        )
+
+
+def load(choice: Choice, geometry: Profile, progress: Progress = iter, *, skip_unusable: bool = False) -> TrainingSet:
+    """Decode a choice's pictures; raises BadDataFolder where one cannot be used, unless such are to be skipped."""
     both = load_pixels(choice.train + choice.inner, geometry, progress)
+    if both.refused:
+        refuse_unusable(both, both.refused[0][0].path.parent.parent, skip_unusable)
     inner_hashes = {cell.sha256 for cell in choice.inner}
     parts = []
     for wants_inner in (False, True):

@@ -33,7 +33,7 @@ def test_a_file_says_what_differs_from_best(tmp_path: Path):
 def test_a_file_can_leave_the_augmentation_out_altogether(tmp_path: Path):
     file = tmp_path / "plain.json"
     file.write_text('{"augmentation": null}')
-    assert recipe(str(file)) == replace(BEST, augmentation=None)
+    assert recipe(str(file)) == replace(BEST, name="plain", augmentation=None)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -32,7 +32,9 @@ def near_pairs(images: Images, near_bits: int = NEAR_BITS) -> list[tuple[int, in
     pairs: list[tuple[int, int]] = []
     for at in range(0, len(own), _ROWS):
         # Hashes as +-1, so that a matrix product counts the equal bits less the others.
-        agree = np.max([own[at : at + _ROWS] @ view[at:].T for view in views], axis=0)
+        agree = own[at : at + _ROWS] @ views[0][at:].T
+        for view in views[1:]:
+            np.maximum(agree, own[at : at + _ROWS] @ view[at:].T, out=agree)
         i, j = np.nonzero((BITS - agree) / 2 <= near_bits)
         pairs += [(int(a) + at, int(b) + at) for a, b in zip(i, j, strict=True) if a < b]
     return pairs

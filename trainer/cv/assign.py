@@ -1,6 +1,5 @@
 """Which fold tests which cell: stratified by type, no group and no duplicate ever on both sides."""
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,7 +8,7 @@ import numpy.typing as npt
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from smear.cells import CELL_TYPES
-from smear.labelled import BadDataFolder, Pixels
+from smear.labelled import BadDataFolder, LabelledCell, Pixels
 from trainer.cv import alike
 
 
@@ -29,6 +28,13 @@ class Assignment:
     exact_duplicates: int
     near: list[list[str]]
 
+    def key(self, cell: LabelledCell, row: int) -> str | None:
+        """Name of what the cell is not independent of: its slide or patient, or its near duplicates; None alone."""
+        if cell.group is not None:
+            return cell.group
+        number = int(self.group[row])
+        return f"copies {number}" if (self.group == number).sum() > 1 else None
+
     def as_json(self) -> dict[str, Any]:
         """What was kept together, for the report."""
         return {
@@ -36,7 +42,7 @@ class Assignment:
             "exact_duplicates": self.exact_duplicates,
             "near_duplicate_groups": len(self.near),
             "near_duplicate_pictures": sum(map(len, self.near)),
-            "largest": max(Counter(self.group.tolist()).values()),
+            "largest": max(map(len, self.near), default=0),
             "examples": self.near[:_NAMED],
         }
 
@@ -82,5 +88,5 @@ def _named(pixels: Pixels, pairs: list[tuple[int, int]]) -> list[list[str]]:
     group = alike.groups(len(cells), found)
     members: dict[int, list[str]] = {}
     for i in sorted({place for pair in found for place in pair}):
-        members.setdefault(int(group[i]), []).append(f"{cells[i].path.parent.name}/{cells[i].path.name}")
+        members.setdefault(int(group[i]), []).append(cells[i].shown)
     return list(members.values())

@@ -1,6 +1,7 @@
 """The command `trainer cv`: translate the call, do it, translate back."""
 
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,8 @@ from rich.console import Console
 from smear import bundle
 from trainer import produce, recipes, terminal
 from trainer.cv.campaign import cross_validate, prepare
-from trainer.cv.plan import Order
+from trainer.cv.laid_down import held
+from trainer.cv.plan import LEAST_TUNED, Order
 from trainer.options import (
     Across,
     AsJson,
@@ -23,6 +25,7 @@ from trainer.options import (
     Init,
     RecipeName,
     Seed,
+    SkipUnusable,
     device_of,
     profile_of,
 )  # fmt: skip
@@ -41,13 +44,15 @@ def cv(
     across: Across = False,
     elsewhere: Elsewhere = None,
     tune: Annotated[
-        bool, typer.Option("--tune", help="Score folds 0 and 1 on an inner tenth, to choose a recipe by.")
+        bool, typer.Option("--tune", help="Score folds 0 and 1 on parts of their training parts: to choose a recipe.")
     ] = False,
     jobs: Annotated[int, typer.Option(min=0, help="Folds side by side, one thread each; 0: one a core.")] = 0,
     device: Device = "auto",
+    skip_unusable: SkipUnusable = False,
     json: AsJson = False,
 ) -> None:
     """Cross-validate, as the paper's Table 3. Interrupted, the same command goes on and ends with the same numbers."""
+    started = time.monotonic()
     console = Console(stderr=True)
     with terminal.plain_errors(console):
         chosen = recipes.recipe(recipe)
@@ -55,18 +60,37 @@ def cv(
             chosen = replace(chosen, epochs=epochs)
         order = Order(
             out, data, profile_of(geometry), chosen, folds, seed, bundle.load(init) if init else None,
-            device_of(device), tune, elsewhere, " ".join(["trainer", *(_plain(word) for word in sys.argv[1:])]),
+            device_of(device), tune, elsewhere, skip_unusable,
+            " ".join(["trainer", *(_plain(word) for word in sys.argv[1:])]),
         )  # fmt: skip
-        produce.check_init(order.init, order.geometry, across)
-        with terminal.bars(console) as bars:
-            plan = prepare(order, bars.reading(None))
-        found = cross_validate(plan, jobs, console)
+        _check(order, across)
+        with held(out):
+            with terminal.bars(console) as bars:
+                plan = prepare(order, bars.reading(None))
+            terminal.say_refused(plan.pixels, console)
+            found = cross_validate(plan, jobs, console, started)
     if json:
         terminal.print_json(found)
     else:
         terminal.print_cv(found, out)
 
 
+def _check(order: Order, across: bool) -> None:
+    """Raise BadOrder for what would cost hours and come to nothing."""
+    produce.check_init(order.init, order.geometry, across)
+    if order.tune and order.folds < LEAST_TUNED:
+        raise produce.BadOrder(f"--tune scores one fold on another, so it needs --folds {LEAST_TUNED} at least")
+    if order.out.resolve().is_relative_to(order.data.resolve()):
+        raise produce.BadOrder(f"{order.out} lies in the data folder, which is only read; choose another folder")
+    data = order.data.resolve().name
+    if order.init is not None and data in order.init.manifest.data.name.split(" and "):
+        raise produce.BadOrder(
+            f"{order.init.bundle_id} was trained on {data}: it has seen the cells that each fold is tested on; if these"
+            " are others, give the data folder another name"
+        )
+
+
 def _plain(word: str) -> str:
     """Folders by name alone, as hosts keep them at different places."""
-    return Path(word).name if "/" in word else word
+    option, equals, value = word.rpartition("=")
+    return option + equals + (Path(value).name if "/" in value else value)

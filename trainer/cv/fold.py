@@ -8,6 +8,7 @@ import fcntl
 import json
 import sys
 import time
+import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -20,10 +21,11 @@ from threadpoolctl import threadpool_limits
 from smear.cells import CELL_TYPES
 from smear.decision import softmax
 from smear.labelled import Pixels
+from smear.plain import PlainError
 from trainer.calibrate import fit_temperature
 from trainer.checkpoint import Checkpoint
 from trainer.colours import all_standardised
-from trainer.cv.folder import CURVE, PROBABILITIES, WORK, folder_of, write_json
+from trainer.cv.folder import CURVE, PROBABILITIES, WORK, folder_of, is_done, write_json
 from trainer.fit import BrokeOff, Epoch, Images, Training, Weights, logits_of, logits_of_views, run
 from trainer.memory import keep_freed
 from trainer.recipes import Recipe
@@ -47,8 +49,14 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the parent is gone, and with it whoever would read of it
         sys.exit(BROKE_OFF)
-    except (BrokeOff, OSError) as error:
+    except (BrokeOff, PlainError, OSError) as error:
         _say(error=str(error))
+        sys.exit(BROKE_OFF)
+    except Exception as error:  # noqa: BLE001
+        # At the edge of the process: the person gets a sentence, whoever mends it the traceback.
+        log = folder_of(out, fold) / "error.log"
+        log.write_text(traceback.format_exc(), encoding="utf-8")
+        _say(error=f"{type(error).__name__}: {error} (more in {log})")
         sys.exit(BROKE_OFF)
 
 
@@ -59,7 +67,8 @@ def run_fold(out: Path, fold: int) -> None:
     with (folder / "lock").open("w") as lock:
         # A process that was left behind by a parent killed outright still writes here for a step.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _train(out, fold, folder)
+        if not is_done(out, fold):
+            _train(out, fold, folder)
 
 
 def _train(out: Path, fold: int, folder: Path) -> None:
@@ -72,7 +81,9 @@ def _train(out: Path, fold: int, folder: Path) -> None:
     weights = torch.load(init, weights_only=True) if init.is_file() else None
     # Every fold draws its own random numbers, whatever runs beside it.
     training = Training(recipe, data, order["seed"] * 1000 + fold, weights, device)
-    checkpoint = Checkpoint(folder / "checkpoint.pt", json.dumps([order["data_sha256"], asdict(recipe), fold]))
+    identity = {key: order[key] for key in ("geometry", "data_sha256", "assignment_sha256", "seed", "init", "tune")}
+    identity |= {"recipe": asdict(recipe), "fold": fold}
+    checkpoint = Checkpoint(folder / "checkpoint.pt", json.dumps(identity, sort_keys=True))
     curve: list[dict[str, Any]] = []
     seconds_before = 0.0
     if (state := checkpoint.load()) is not None:
@@ -100,7 +111,7 @@ def _train(out: Path, fold: int, folder: Path) -> None:
         )
         return {"curve": json.dumps(curve), "seconds": time.monotonic() + since}
 
-    _say(steps=training.steps_done, of=training.steps_per_epoch * recipe.epochs, epochs=curve)
+    _say(steps=training.steps_done, of=training.steps_per_epoch * recipe.epochs, of_epochs=recipe.epochs, epochs=curve)
     run(training, checkpoint, lambda _: _say(epoch=curve[-1]), on_step, keep)
     result: dict[str, Any] = {"fold": fold, "temperature": None, "epochs": curve}
     if len(data.inner.labels):

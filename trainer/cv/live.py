@@ -1,4 +1,4 @@
-"""What a person sees of a cross-validation while it runs: a bar a fold, the time left, recall by type."""
+"""What a person sees of a cross-validation while it runs: a bar a fold, epochs, the time left, recall by type."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,47 +15,66 @@ class Live:
 
     def __init__(self, progress: Progress, folds: list[int], done: list[int]) -> None:
         self._progress = progress
-        self._whole = progress.add_task(f"{len(folds)} folds", total=len(folds), completed=len(done), said="")
+        self._folds, self._done = len(folds), len(done)
+        self._whole = progress.add_task("all", total=None, said=self._finished())
         self._tasks: dict[int, TaskID] = {}
+        self._steps: dict[int, int] = {}
+        self._epochs: dict[int, int] = {}
 
     def said(self, fold: int, message: dict[str, Any]) -> None:
         """One message of one fold."""
         if "of" in message:
-            self._tasks[fold] = self._progress.add_task(
-                f"fold {fold}", total=message["of"], completed=message["steps"], said=""
-            )
-            for epoch in message["epochs"][-1:]:
-                self._show(fold, epoch)
+            self._start(fold, message)
         elif "epoch" in message:
             self._show(fold, message["epoch"])
             if not self._progress.console.is_terminal:
-                self._progress.console.print(f"fold {fold}  {_line(message['epoch'])}", highlight=False, soft_wrap=True)
+                line = f"fold {fold}  {_line(message['epoch'], self._epochs[fold])}"
+                self._progress.console.print(line, highlight=False, soft_wrap=True)
         elif "steps" in message:
             self._progress.update(self._tasks[fold], completed=message["steps"])
-        elif fold in self._tasks:
-            task = self._tasks[fold]
-            self._progress.update(task, completed=self._progress.tasks[task].total)
-            self._progress.advance(self._whole)
+            self._progress.advance(self._whole, message["steps"] - self._steps[fold])
+            self._steps[fold] = message["steps"]
+        elif "done" in message:
+            self._done += 1
+            if fold in self._tasks:
+                self._progress.remove_task(self._tasks[fold])
+            self._progress.update(self._whole, said=self._finished())
+
+    def _start(self, fold: int, message: dict[str, Any]) -> None:
+        # Folds are alike, so the first that starts tells how long all of them are.
+        if not self._tasks:
+            total = message["of"] * self._folds
+            self._progress.update(self._whole, total=total, completed=message["of"] * self._done)
+        self._tasks[fold] = self._progress.add_task(
+            f"fold {fold}", total=message["of"], completed=message["steps"], said=""
+        )
+        self._progress.advance(self._whole, message["steps"])
+        self._steps[fold], self._epochs[fold] = message["steps"], message["of_epochs"]
+        for epoch in message["epochs"][-1:]:
+            self._show(fold, epoch)
 
     def _show(self, fold: int, epoch: dict[str, Any]) -> None:
-        self._progress.update(self._tasks[fold], said=_line(epoch))
+        self._progress.update(self._tasks[fold], said=_line(epoch, self._epochs[fold]))
+
+    def _finished(self) -> str:
+        return f"{self._done} of {self._folds} folds"
 
 
 @contextmanager
 def live(console: Console, folds: list[int], done: list[int]) -> Iterator[Live]:
     """Bars on standard error while the block runs; without a terminal, a line an epoch."""
-    columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.percentage:3.0f} %"))
-    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=True))
+    columns = (TextColumn("{task.description}"), BarColumn(10), TextColumn("{task.percentage:3.0f} %"))
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     with Progress(*columns, *times, TextColumn("{task.fields[said]}"), console=console) as progress:
         yield Live(progress, folds, done)
 
 
-def _line(epoch: dict[str, Any]) -> str:
+def _line(epoch: dict[str, Any], epochs: int) -> str:
     """An epoch in one line; the scores are those of the fold's test cells, by which nothing is chosen."""
     test = epoch["test"]
-    recall = " ".join(
-        f"{t[0].upper()} {'-' if test['recall'][t] is None else format(100 * test['recall'][t], '.1f')}"
-        for t in CELL_TYPES
-    )
-    average = 100 * test["class_average"]
-    return f"epoch {epoch['epoch']}  loss {epoch['loss']:.4f}  class average {average:.1f}  {recall}"
+    recall = " ".join(f"{t[0].upper()} {_percent(test['recall'][t])}" for t in CELL_TYPES)
+    return f"{epoch['epoch']}/{epochs}  {recall}  mean {_percent(test['class_average'])}  loss {epoch['loss']:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"

@@ -1,53 +1,44 @@
-"""What a cross-validation is to do: read from the data once, laid down in the run's folder for its fold processes."""
+"""What a cross-validation is to do: its order, its cells, and which of them each fold is trained and scored on."""
 
-import json
-import os
-import platform
-import subprocess
-import sys
+import hashlib
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from smear.bundle import Bundle
 from smear.cells import CELL_TYPES
 from smear.geometry import Profile, profile
 from smear.labelled import BadDataFolder, LabelledCell, Pixels, data_sha256, load_pixels, read_folder
-from smear.plain import PlainError
+from trainer import provenance
 from trainer.cv.assign import Assignment, assign
-from trainer.cv.folder import WORK, write_json
 from trainer.draw import by_content, put_aside
 from trainer.export import weights_from_bundle
-from trainer.recipes import RECIPES, Recipe
-from trainer.run_folder import FORMAT, RUN
-from trainer.training_set import Progress
+from trainer.fit import Weights
+from trainer.recipes import Recipe, shortened
+from trainer.run_folder import FORMAT
+from trainer.training_set import Progress, refuse_unusable, withheld
 from trainer.wnet import PARAMETERS
 
 
-#: With `tune`, these folds alone are trained, and this share of their training part is what they are scored on.
-_TUNED: Final = (0, 1)
-_TUNED_ON: Final = 0.1
-_VERSIONS_OF: Final = ("torch", "numpy", "scikit-learn", "opencv-python-headless", "wnet-worker")
+#: So many folds `tune` needs.
+LEAST_TUNED: Final = 4
+#: With `tune`: the folds that are trained, and for each the fold that it is scored on, a part of its training part.
+_TUNED_ON: Final = {0: 2, 1: 3}
 
 Rows = npt.NDArray[np.int64]
-
-
-class OtherCrossValidation(PlainError):
-    """The folder holds a run with other data or settings."""
 
 
 @dataclass(frozen=True)
 class Order:
     """One cross-validation as a person asked for it.
 
-    `tune` scores folds 0 and 1 on an inner tenth of their training parts and leaves every test fold alone: for
-    choosing a recipe. `elsewhere` is another laboratory's data folder of cut cells, to test every network on.
+    `tune` is for choosing a recipe: fold 0 is trained without fold 2 and scored on it, fold 1 without fold 3, their
+    own test cells, the shipped hold-out and the samples are left alone. `elsewhere` is another laboratory's data folder
+    of cut cells, to test every network on. `skip_unusable` goes on without pictures that cannot be used.
     """
 
     out: Path
@@ -60,6 +51,7 @@ class Order:
     device: str = "cpu"
     tune: bool = False
     elsewhere: Path | None = None
+    skip_unusable: bool = False
     command: str = "trainer cv"
 
 
@@ -70,77 +62,67 @@ class Plan:
     order: Order
     pixels: Pixels
     assignment: Assignment
+    elsewhere: Pixels | None
+    init: Weights | None
     run: dict[str, Any]
 
     @property
     def folds(self) -> list[int]:
         """Numbers of the folds to be trained."""
-        return list(_TUNED) if self.order.tune else list(range(self.order.folds))
+        return list(_TUNED_ON) if self.order.tune else list(range(self.order.folds))
 
     def test_rows(self, fold: int) -> Rows:
         """Rows of the cells that fold `fold` is scored on."""
-        if self.order.tune:
-            return self._inner(np.flatnonzero(self.assignment.fold != fold), _TUNED_ON)[1]
-        return np.flatnonzero(self.assignment.fold == fold)
+        return np.flatnonzero(self.assignment.fold == (_TUNED_ON[fold] if self.order.tune else fold))
 
     def fold_rows(self, fold: int) -> tuple[Rows, Rows, Rows]:
         """(train, inner, test): rows to train on, to calibrate on, to be scored on."""
-        rest = np.flatnonzero(self.assignment.fold != fold)
         test = self.test_rows(fold)
-        if self.order.tune:
-            rest = np.setdiff1d(rest, test)
-        train, inner = self._inner(rest, self.order.recipe.inner_share)
-        return train, inner, test
-
-    def _inner(self, rows: Rows, share: float) -> tuple[Rows, Rows]:
+        rest = np.setdiff1d(np.flatnonzero(self.assignment.fold != fold), test)
+        share = self.order.recipe.inner_share
         if not share:
-            return rows, rows[:0]
-        cells = [replace(self.pixels.cells[i], group=str(self.assignment.group[i])) for i in rows]
+            return rest, rest[:0], test
+        cells = [replace(self.pixels.cells[i], group=str(self.assignment.group[i])) for i in rest]
         aside = {cell.path for cell in put_aside(cells, share)[1]}
-        chosen = np.array([cell.path in aside for cell in cells])
-        return rows[~chosen], rows[chosen]
+        inner = np.array([cell.path in aside for cell in cells])
+        return rest[~inner], rest[inner], test
 
 
 def make(order: Order, progress: Progress = iter) -> Plan:
     """Read, decode and divide the data; raises BadDataFolder where it cannot be cross-validated."""
-    cells = read_folder(order.data)
+    # In the order of their contents: what the files are called decides nothing.
+    cells = by_content(read_folder(order.data))
+    if order.tune:
+        kept_away = withheld()
+        cells = [cell for cell in cells if cell.sha256 not in kept_away.holdout | kept_away.samples]
     if order.recipe.pictures_per_type is not None:
         cells = _thinned(cells, order.recipe.pictures_per_type)
     pixels = load_pixels(cells, order.geometry, progress)
-    if not pixels.cells:
-        raise BadDataFolder(f"{order.data} holds no picture that can be used: {pixels.refused[0][1]}")
-    assignment = assign(pixels, order.folds, order.seed)
-    return Plan(order, pixels, assignment, _run(order, pixels, assignment))
-
-
-def lay_down(plan: Plan) -> None:
-    """Write `run.json` and what the fold processes need; raises OtherCrossValidation, OSError."""
-    order = plan.order
-    path = order.out / RUN
-    if path.is_file():
-        _check_same(order.out, json.loads(path.read_text(encoding="utf-8")), plan.run)
-    elif order.out.is_dir() and any(order.out.iterdir()):
-        raise OtherCrossValidation(f"{order.out} is not empty and holds no cross-validation; choose another folder")
-    work = order.out / WORK
-    work.mkdir(parents=True, exist_ok=True)
-    _save(work / "pixels.npz", images=plan.pixels.images, labels=plan.pixels.labels)
-    for fold in plan.folds:
-        train, inner, test = plan.fold_rows(fold)
-        _save(work / f"rows-{fold:02d}.npz", train=train, inner=inner, test=test)
+    refuse_unusable(pixels, order.data, order.skip_unusable)
+    elsewhere = None
     if order.elsewhere is not None:
-        other = load_pixels(read_folder(order.elsewhere), profile("whole"))
-        _save(work / "elsewhere.npz", images=other.images, labels=other.labels)
-    if order.init is not None:
-        torch.save(weights_from_bundle(order.init), work / "init.pt")
-    if not path.is_file():
-        write_json(path, plan.run)
+        elsewhere = load_pixels(read_folder(order.elsewhere), profile("whole"))
+        refuse_unusable(elsewhere, order.elsewhere, order.skip_unusable)
+    assignment = assign(pixels, order.folds, order.seed)
+    init = weights_from_bundle(order.init) if order.init else None
+    plan = Plan(order, pixels, assignment, elsewhere, init, _run(order, pixels, assignment, elsewhere))
+    _refuse_missing_types(plan)
+    return plan
 
 
-def _run(order: Order, pixels: Pixels, assignment: Assignment) -> dict[str, Any]:
-    named, given = RECIPES.get(order.recipe.name), order.recipe
-    shortened = None
-    if named is not None and given.epochs != named.epochs:
-        shortened = f"{given.epochs} of the recipe's {named.epochs} epochs"
+def _refuse_missing_types(plan: Plan) -> None:
+    for fold in plan.folds:
+        train, inner, test = (plan.pixels.labels[rows] for rows in plan.fold_rows(fold))
+        for index, cell_type in enumerate(CELL_TYPES):
+            for part, labels in (("train on", train), ("calibrate on", inner), ("be scored on", test)):
+                if len(labels) and not (labels == index).any():
+                    raise BadDataFolder(
+                        f"too few pictures (or groups of pictures) of type {cell_type}: fold {fold} has none to {part}"
+                    )
+
+
+def _run(order: Order, pixels: Pixels, assignment: Assignment, elsewhere: Pixels | None) -> dict[str, Any]:
+    given = order.recipe
     counts = np.bincount(pixels.labels, minlength=len(CELL_TYPES))
     return {
         "format": FORMAT,
@@ -148,70 +130,37 @@ def _run(order: Order, pixels: Pixels, assignment: Assignment) -> dict[str, Any]
         "parameters": PARAMETERS,
         "recipe": given.name,
         "recipe_settings": asdict(given),
-        "shortened": shortened,
+        "shortened": shortened(given),
         "seed": order.seed,
         "folds": order.folds,
         "tune": order.tune,
         "images": len(pixels.cells),
         "data": order.data.resolve().name,
         "data_sha256": data_sha256(pixels.cells),
+        "assignment_sha256": _sha256_of(pixels, assignment),
         "elsewhere": order.elsewhere.resolve().name if order.elsewhere else None,
+        "elsewhere_sha256": data_sha256(elsewhere.cells) if elsewhere else None,
         "geometry": order.geometry.name,
         "init": order.init.bundle_id if order.init else None,
         "views": given.views,
         "counts": {t: int(n) for t, n in zip(CELL_TYPES, counts, strict=True)},
         "grouping": assignment.as_json(),
-        "refused": [{"file": f"{c.path.parent.name}/{c.path.name}", "reason": r} for c, r in pixels.refused],
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _VERSIONS_OF},
-        "commit": _commit(),
-        "host": {"cpu": _cpu(), "cores": os.cpu_count(), "device": order.device},
+        "refused": [{"file": cell.shown, "reason": reason} for cell, reason in pixels.refused],
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+        "host": provenance.host(order.device),
         "command": order.command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-#: What makes two runs the same one; the rest of `run.json` tells where and when.
-_IDENTITY: Final = (
-    "format", "model", "recipe_settings", "seed", "folds", "tune", "data_sha256", "elsewhere", "geometry", "init",
-)  # fmt: skip
-
-
-def _check_same(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    now = json.loads(json.dumps(now))
-    other = [key for key in _IDENTITY if before.get(key) != now.get(key)]
-    if other:
-        raise OtherCrossValidation(
-            f"{out} holds a cross-validation with other {', '.join(other)}; choose another folder, or remove it"
-        )
+def _sha256_of(pixels: Pixels, assignment: Assignment) -> str:
+    """Identity of the division: which content is tested by which fold, and what is kept together."""
+    rows = zip(pixels.cells, assignment.fold, assignment.group, strict=True)
+    lines = sorted(f"{cell.sha256} {fold} {group}\n" for cell, fold, group in rows)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _thinned(cells: list[LabelledCell], per_type: int) -> list[LabelledCell]:
     kept = {cell.path for t in CELL_TYPES for cell in by_content(c for c in cells if c.cell_type == t)[:per_type]}
     return [cell for cell in cells if cell.path in kept]
-
-
-def _save(path: Path, **arrays: npt.NDArray[Any]) -> None:
-    temporary = path.with_suffix(".partial")
-    with temporary.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-    temporary.replace(path)
-
-
-def _commit() -> str | None:
-    """The project's commit, None where this is an installed package or git is missing."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607
-            cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip()
-
-
-def _cpu() -> str:
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -11,32 +11,36 @@ import pyarrow.parquet as pq
 from smear.cells import CELL_TYPES
 from trainer.cv.folder import CURVE, PROBABILITIES, folder_of, write_json
 from trainer.cv.plan import Plan
+from trainer.fit import BrokeOff
 from trainer.resample import interval, resample
 from trainer.run_folder import CELLS, RESULT
 from trainer.scores import Floats, Labels, Scores, score
 
 
-def write(plan: Plan) -> dict[str, Any]:
-    """Write `cells.parquet` and `cv.json` of a run whose folds are all done; the latter's content is returned."""
+def write(plan: Plan, seconds: float) -> dict[str, Any]:
+    """Write `cells.parquet` and `cv.json` of a run whose folds are all done; the latter's content is returned.
+
+    `seconds` is what the person waited, over all the times that the command was given.
+    """
     out = plan.order.out
     rows = np.concatenate([plan.test_rows(fold) for fold in plan.folds])
     folds = np.concatenate([np.full(len(plan.test_rows(fold)), fold) for fold in plan.folds])
-    probabilities = np.concatenate([np.load(folder_of(out, fold) / PROBABILITIES) for fold in plan.folds])
+    probabilities = np.concatenate([_probabilities(plan, fold) for fold in plan.folds])
     _write_cells(plan, rows, folds, probabilities)
     results = [json.loads((folder_of(out, fold) / CURVE).read_text(encoding="utf-8")) for fold in plan.folds]
-    found = summary(plan, rows, folds, probabilities, results)
+    found = summary(plan, rows, folds, probabilities, results, seconds)
     write_json(out / RESULT, found)
     return found
 
 
 def summary(
-    plan: Plan, rows: Labels, folds: Labels, probabilities: Floats, results: list[dict[str, Any]]
+    plan: Plan, rows: Labels, folds: Labels, probabilities: Floats, results: list[dict[str, Any]], seconds: float
 ) -> dict[str, Any]:
     """The content of `cv.json`: the rows of the cells, the fold that tested each, (N, 5), and each fold's result."""
     labels = plan.pixels.labels[rows]
     scores = [score(probabilities[folds == fold], labels[folds == fold]) for fold in plan.folds]
     pooled = score(probabilities, labels)
-    groups = [plan.pixels.cells[row].group for row in rows]
+    groups = [plan.assignment.key(plan.pixels.cells[row], row) for row in rows]
     drawn = resample(labels, (probabilities.argmax(axis=1) == labels)[:, None], groups)
     run = plan.run
     return {
@@ -69,8 +73,23 @@ def summary(
             "single_view": _single_view(labels, results),
         },
         "elsewhere": _elsewhere(run["elsewhere"], results),
-        "seconds": round(sum(one["seconds"] for one in results), 1),
+        "seconds": seconds,
+        "fold_seconds": round(sum(one["seconds"] for one in results), 1),
     }
+
+
+def _probabilities(plan: Plan, fold: int) -> Floats:
+    """What a fold left; raises BrokeOff where that is damaged, after putting it away so that it is made again."""
+    path = folder_of(plan.order.out, fold) / PROBABILITIES
+    try:
+        found: Floats = np.load(path)
+        whole = found.shape == (len(plan.test_rows(fold)), len(CELL_TYPES)) and np.isfinite(found).all()
+    except (ValueError, EOFError):
+        whole = False
+    if not whole:
+        path.unlink()
+        raise BrokeOff(f"the result of fold {fold} was damaged and has been removed")
+    return found
 
 
 def _fold(scores: Scores, labels: Labels) -> dict[str, Any]:
@@ -110,18 +129,17 @@ def _elsewhere(name: str | None, results: list[dict[str, Any]]) -> dict[str, Any
 
 def _write_cells(plan: Plan, rows: Labels, folds: Labels, probabilities: Floats) -> None:
     cells = [plan.pixels.cells[row] for row in rows]
-    table = pa.table(
-        {
-            "file": [f"{cell.path.parent.name}/{cell.path.name}" for cell in cells],
-            "sha256": [cell.sha256 for cell in cells],
-            "group": pa.array([cell.group for cell in cells], pa.string()),
-            "fold": pa.array(folds, pa.int32()),
-            "type": [str(cell.cell_type) for cell in cells],
-            **{f"p_{t}": pa.array(probabilities[:, i], pa.float32()) for i, t in enumerate(CELL_TYPES)},
-        }
-    )
+    groups = [plan.assignment.key(cell, row) for cell, row in zip(cells, rows, strict=True)]
+    columns = {
+        "file": [cell.shown for cell in cells],
+        "sha256": [cell.sha256 for cell in cells],
+        "group": pa.array(groups, pa.string()),
+        "fold": pa.array(folds, pa.int32()),
+        "type": [str(cell.cell_type) for cell in cells],
+    }
+    columns |= {f"p_{t}": pa.array(probabilities[:, i], pa.float32()) for i, t in enumerate(CELL_TYPES)}
     partial = plan.order.out / f".{CELLS}"
-    pq.write_table(table, partial)
+    pq.write_table(pa.table(columns), partial)
     partial.replace(plan.order.out / CELLS)
 
 

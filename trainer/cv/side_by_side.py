@@ -1,5 +1,6 @@
 """The folds of a run, each in a process of its own, so many at a time."""
 
+import contextlib
 import json
 import os
 import queue
@@ -30,6 +31,7 @@ class _Fold:
     process: subprocess.Popen[str]
     error: str | None = None
     stderr: list[str] = field(default_factory=list)
+    drain: threading.Thread = field(default_factory=threading.Thread)
 
 
 def run_folds(out: Path, folds: list[int], jobs: int, on_said: OnSaid = lambda *_: None) -> None:
@@ -49,6 +51,8 @@ def run_folds(out: Path, folds: list[int], jobs: int, on_said: OnSaid = lambda *
                 running.remove(fold)
                 _check(out, fold)
                 on_said(fold.number, {"done": True})
+            elif not isinstance(message, dict):
+                continue
             elif "error" in message:
                 fold.error = message["error"]
             else:
@@ -58,22 +62,28 @@ def run_folds(out: Path, folds: list[int], jobs: int, on_said: OnSaid = lambda *
 def _start(out: Path, number: int, said: "queue.Queue[tuple[_Fold, dict[str, Any] | None]]") -> _Fold:
     # A session of its own: Ctrl-C is for the parent, which stops its folds in order.
     process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "trainer.cv.fold", str(out), str(number)],
+        [sys.executable, "-P", "-m", "trainer.cv.fold", str(out.resolve()), str(number)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-        start_new_session=True,
+        errors="replace", start_new_session=True,
         env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )  # fmt: skip
     fold = _Fold(number, process)
+    fold.drain = threading.Thread(target=lambda: fold.stderr.extend(process.stderr or ()), daemon=True)
+    fold.drain.start()
     threading.Thread(target=_listen, args=(fold, said), daemon=True).start()
-    threading.Thread(target=lambda: fold.stderr.extend(process.stderr or ()), daemon=True).start()
     return fold
 
 
 def _listen(fold: _Fold, said: "queue.Queue[tuple[_Fold, dict[str, Any] | None]]") -> None:
-    for line in fold.process.stdout or ():
-        said.put((fold, json.loads(line)))
-    fold.process.wait()
-    said.put((fold, None))
+    try:
+        for line in fold.process.stdout or ():
+            # A library may print; and who is killed may leave half a line.
+            with contextlib.suppress(ValueError):
+                said.put((fold, json.loads(line)))
+    finally:
+        fold.process.wait()
+        fold.drain.join(_STOP_SECONDS)
+        said.put((fold, None))
 
 
 def _check(out: Path, fold: _Fold) -> None:
