@@ -23,7 +23,9 @@ PAPER_NOTE: Final = (
 DEVIATION_NOTE: Final = "Deviation: the standard deviation over the folds, divided by their number (not by one less)."
 LIMITS_NOTE: Final = (
     "Limits: exact binomial 95 % for each type; for class average and accuracy the 2.5th and 97.5th percentile of"
-    f" {RESAMPLES:,} bootstrap resamples, stratified by type, groups drawn whole."
+    f" {RESAMPLES:,} bootstrap resamples, stratified by type, groups drawn whole. They tell"
+    " how much other cells would move the figure, not how much another training with another seed would, and shrink to"
+    " nothing where no cell at all is wrong."
 )
 
 
@@ -79,7 +81,7 @@ def facts(run: Run, result: Result) -> Facts:
     return Facts(
         run=run,
         scores=scores,
-        fold_numbers=tuple(fold.fold + 1 for fold in result.folds),
+        fold_numbers=tuple(fold.fold for fold in result.folds),
         rows=table3(result.folds),
         pooled=_pooled(cells),
         class_average=interval(100 * scores.class_average, 100 * drawn.class_average[:, 0]),

@@ -89,8 +89,8 @@ def _tuning(facts: Facts) -> list[str]:
         return []
     folds = len(facts.fold_numbers)
     sentence = (
-        f"A tuning run, no result: {folds} {_plural(folds, 'fold')} alone trained, and scored on an inner part of the"
-        " training pictures, to choose a recipe by; the test folds were left alone."
+        f"A tuning run, no result: {folds} {_plural(folds, 'fold')} alone trained, and scored on a part of the"
+        " training pictures, to choose a recipe by; their own test pictures were left alone."
     )
     return [sentence]
 
@@ -101,7 +101,7 @@ def _recipe(info: RunInfo) -> str:
     if epochs is not None:
         parts.append(f"{epochs} {_plural(epochs, 'epoch')} a fold")
     if info.shortened:
-        parts.append(f"shortened: {info.shortened}")
+        parts.append(info.shortened)
     parts += [f"seed {info.seed}", f"started from {info.init or 'random weights'}"]
     if info.views > 1:
         parts.append(f"the mean of {info.views} views of each test picture")

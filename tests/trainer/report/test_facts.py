@@ -91,6 +91,6 @@ def test_markdown_takes_text_as_it_is():
 
 def test_the_page_has_a_row_for_each_type_and_the_papers_column(make_run: Callable[..., Path]):
     text = markdown(_facts(make_run()))
-    assert "|  | Fold 1 | Fold 2 | Fold 3 | Mean | Deviation |" in text
+    assert "|  | Fold 0 | Fold 1 | Fold 2 | Mean | Deviation |" in text
     assert "| neutrophil | 6 of 6 | 100.0 | 54.1 to 100.0 | 98 |" in text
     assert "another data set" in text
