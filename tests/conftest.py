@@ -16,6 +16,15 @@ from smear.settings import Settings
 from smear.store import Store, migrate
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `gpu` need an NVIDIA device: skipped without one, failed where REQUIRE_GPU=1 promises one."""
+    if item.get_closest_marker("gpu") is None or Path("/dev/nvidiactl").exists():
+        return
+    if os.environ.get("REQUIRE_GPU") == "1":
+        pytest.fail("REQUIRE_GPU=1, and there is no NVIDIA device here")
+    pytest.skip("needs an NVIDIA GPU")
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
