@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from smear.cells import CELL_TYPES
 
@@ -64,8 +65,10 @@ class Live:
 def live(console: Console, folds: list[int], done: list[int]) -> Iterator[Live]:
     """Bars on standard error while the block runs; without a terminal, a line an epoch."""
     columns = (TextColumn("{task.description}"), BarColumn(10), TextColumn("{task.percentage:3.0f} %"))
-    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, *times, TextColumn("{task.fields[said]}"), console=console) as progress:
+    # Narrow terminals cut the line of scores from its end, where the loss is, and never the time.
+    left = TimeRemainingColumn(table_column=Column(min_width=7, no_wrap=True))
+    scores = TextColumn("{task.fields[said]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
+    with Progress(*columns, left, TextColumn("left"), scores, console=console, expand=True) as progress:
         yield Live(progress, folds, done)
 
 
