@@ -235,7 +235,7 @@ def calibrate(
         calibration = made.manifest.calibration.model_dump(mode="json")
         terminal.print_json({"bundle": made.bundle_id, "folder": str(made.folder), "calibration": calibration})
     else:
-        console.print(f"{made.bundle_id} is in {made.folder}", highlight=False)
+        terminal.say_made(made, console)
 
 
 def _with_inner_split(recipe: Recipe, epochs: int | None) -> Recipe:
@@ -253,13 +253,14 @@ def _make(order: produce.Order, across: bool, threads: int, console: Console, js
     if json:
         terminal.print_json({"bundle": made.bundle_id, "folder": str(made.folder), "scores": made.manifest.scores})
     else:
-        console.print(f"{made.bundle_id} is in {made.folder}", highlight=False)
+        terminal.say_made(made, console)
 
 
 def _fit(order: produce.Order, bars: Bars) -> Bundle:
     choice = training_set.choose(order.data, order.recipe.inner_share, training_set.withheld(), order.replay)
     others = produce.read_others(order)
     loaded = training_set.load(choice, order.geometry, bars.reading(None), skip_unusable=order.skip_unusable)
+    terminal.say_refused(loaded.refused, bars.progress.console)
     training = Training(order.recipe, loaded, order.seed, weights_from_bundle(order.init) if order.init else None)
     checkpoint = produce.checkpoint_of(order, loaded)
     if (state := checkpoint.load()) is not None:

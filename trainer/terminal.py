@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from smear.bundle import BadBundle
+from smear.bundle import BadBundle, Bundle
 from smear.cells import CELL_TYPES
-from smear.labelled import BadDataFolder, Pixels
+from smear.labelled import BadDataFolder, LabelledCell
 from smear.plain import PlainError
 from trainer.checkpoint import OtherRun
 from trainer.describe import Layer
@@ -126,12 +126,17 @@ def score_table(scores: Scores) -> Table:
     return table
 
 
-def say_refused(pixels: Pixels, console: Console) -> None:
+def say_refused(refused: list[tuple[LabelledCell, str]], console: Console) -> None:
     """Name what was left out."""
-    if pixels.refused:
-        cell, reason = pixels.refused[0]
-        line = f"left out {len(pixels.refused)} pictures, first {cell.shown}: {reason}"
+    if refused:
+        cell, reason = refused[0]
+        line = f"left out {len(refused)} pictures, first {cell.shown}: {reason}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def say_made(made: Bundle, console: Console) -> None:
+    """Where the new bundle is; a folder's name may look like markup."""
+    console.print(f"{made.bundle_id} is in {made.folder}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_cv(found: dict[str, Any], out: Path) -> None:

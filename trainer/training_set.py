@@ -39,6 +39,11 @@ class TrainingSet:
         """All cells that have a part in the result, those of the inner split too."""
         return self.train.cells + self.inner.cells
 
+    @property
+    def refused(self) -> list[tuple[LabelledCell, str]]:
+        """What could not be used, with its reason."""
+        return self.train.refused + self.inner.refused
+
 
 @dataclass(frozen=True)
 class Withheld:
@@ -105,7 +110,8 @@ def load(choice: Choice, geometry: Profile, progress: Progress = iter, *, skip_u
     parts = []
     for wants_inner in (False, True):
         rows = [i for i, cell in enumerate(both.cells) if (cell.sha256 in inner_hashes) == wants_inner]
-        parts.append(Pixels(both.images[rows], both.labels[rows], [both.cells[i] for i in rows], []))
+        refused = [(cell, reason) for cell, reason in both.refused if (cell.sha256 in inner_hashes) == wants_inner]
+        parts.append(Pixels(both.images[rows], both.labels[rows], [both.cells[i] for i in rows], refused))
     train, inner = parts
     for index, cell_type in enumerate(CELL_TYPES):
         for part in parts:

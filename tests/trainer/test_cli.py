@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from smear import bundle, shipped
 from smear.cells import CELL_TYPES
 from trainer import cli
+from trainer.recipes import BEST
 
 
 def trainer(*arguments: object):
@@ -104,7 +106,8 @@ def test_fit_makes_a_bundle_and_goes_on_after_an_interruption_to_the_same_one(ma
     assert made.network.read_bytes() == (tmp_path / "one" / "tiny" / "wnet.onnx").read_bytes()
     assert [p.name for p in (tmp_path / "two").iterdir()] == ["tiny"]
     assert made.manifest.command == "trainer fit --data data --name tiny --geometry whole --epochs 2 --seed 3"
-    assert made.manifest.recipe["epochs"] == 2
+    # Every number of the recipe, the defaults too.
+    assert made.manifest.recipe == asdict(replace(BEST, epochs=2)) | {"seed": 3}
     assert (
         str(tmp_path) not in (made.folder / "manifest.json").read_text() + (made.folder / "MODEL_CARD.md").read_text()
     )
@@ -113,7 +116,7 @@ def test_fit_makes_a_bundle_and_goes_on_after_an_interruption_to_the_same_one(ma
 def test_training_starts_from_a_bundles_weights(make_data, tmp_path, shipped_bundle):
     result = trainer(
         "fit", "--data", make_data(per_type=4), "--name", "further", "--out", tmp_path / "models",
-        "--geometry", "whole", "--epochs", 1, "--init", shipped_bundle.folder, "--json",
+        "--geometry", "whole", "--across-geometries", "--epochs", 1, "--init", shipped_bundle.folder, "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     printed = json.loads(result.stdout)

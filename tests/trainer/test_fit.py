@@ -50,7 +50,7 @@ def test_another_seed_is_another_run(tiny, tmp_path):
 
 
 def test_it_learns_what_it_is_shown(tiny):
-    plain = Augmentation(0, 0, 0, 0, 0.3, 0, 0, 0, 0, 0)
+    plain = Augmentation(warped_share=0, gain=0)
     recipe = replace(_TWO_EPOCHS, epochs=8, warmup_epochs=0, conv_drop=0, dense_drop=0, augmentation=plain)
     training = fit.Training(recipe, tiny, seed=0)
     losses = [training.run_epoch().loss for _ in range(recipe.epochs)]

@@ -1,6 +1,7 @@
-import json
+from dataclasses import asdict
 
 import pytest
+from pydantic import TypeAdapter
 
 from smear.bundle import Bundle
 from smear.cells import CELL_TYPES
@@ -34,11 +35,13 @@ def test_the_shipped_bundle_keeps_within_its_size(shipped_bundle: Bundle):
     assert sum(p.stat().st_size for p in shipped_bundle.folder.iterdir()) <= 36_000_000
 
 
-def test_the_recipe_in_the_manifest_has_every_number_of_the_recipe(shipped_bundle: Bundle):
-    recipe = shipped_bundle.manifest.recipe
-    assert set(recipe) == {*Recipe.__dataclass_fields__, "seed"}
-    assert set(recipe["augmentation"]) == set(Recipe().augmentation.__dataclass_fields__)
-    assert json.loads(json.dumps(recipe)) == recipe
+def test_the_recipe_in_the_shipped_manifest_is_one_that_this_version_can_run(shipped_bundle: Bundle):
+    given = dict(shipped_bundle.manifest.recipe)
+    assert given.pop("seed") >= 0
+    # What a later version added has its default: the bundle need not know of it.
+    recipe = TypeAdapter(Recipe).validate_python(given)
+    assert given.items() <= (asdict(recipe) | {"augmentation": given["augmentation"]}).items()
+    assert given["augmentation"].items() <= asdict(recipe)["augmentation"].items()
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "../up", "a b", ".hidden", "x" * 64])

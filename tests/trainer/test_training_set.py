@@ -43,13 +43,39 @@ def test_a_type_left_with_one_picture_is_refused_in_plain_words(make_data):
         training_set.choose(folder, 0.05, training_set.withheld())
 
 
-def test_pictures_that_cannot_be_used_are_left_out_and_a_type_without_any_is_refused(make_data):
+def test_a_picture_that_cannot_be_used_is_refused_by_name_unless_such_are_to_be_skipped(make_data):
     folder = make_data(per_type=4)
     choice = training_set.choose(folder, 0.25, training_set.withheld())
-    with pytest.raises(BadDataFolder, match="profile di60 takes"):
-        training_set.load(choice, profile("di60"))
-    victim = choice.train[0].path
-    victim.write_bytes(victim.read_bytes()[:500])
-    loaded = training_set.load(choice, profile("whole"))
-    assert len(loaded.train.labels) == 14
-    assert victim not in [cell.path for cell in loaded.cells]
+    broken, kept_apart = choice.train[0].path, choice.inner[-1].path
+    for picture in (broken, kept_apart):
+        picture.write_bytes(picture.read_bytes()[:500])
+    with pytest.raises(BadDataFolder) as caught:
+        training_set.load(choice, profile("whole"))
+    assert str(caught.value).startswith(f"2 of the pictures in {folder} cannot be used, first neutrophil/{broken.name}")
+    assert str(caught.value).endswith("mend or remove them, or add --skip-unusable")
+
+
+def test_pictures_that_are_skipped_are_left_out_and_known(make_data):
+    choice = training_set.choose(make_data(per_type=4), 0.25, training_set.withheld())
+    broken = [choice.train[0], choice.train[-1]]
+    for cell in broken:
+        cell.path.write_bytes(cell.path.read_bytes()[:500])
+    loaded = training_set.load(choice, profile("whole"), skip_unusable=True)
+    assert len(loaded.train.labels) == 13
+    assert not {cell.path for cell in broken} & {cell.path for cell in loaded.cells}
+    assert [cell for cell, _ in loaded.refused] == broken
+
+
+def test_a_type_of_which_nothing_can_be_used_is_refused_also_where_such_are_skipped(make_data):
+    choice = training_set.choose(make_data(per_type=4), 0.25, training_set.withheld())
+    for cell in choice.train:
+        if cell.cell_type == "basophil":
+            cell.path.write_bytes(b"no picture")
+    with pytest.raises(BadDataFolder, match="too few usable pictures of type basophil: "):
+        training_set.load(choice, profile("whole"), skip_unusable=True)
+
+
+def test_a_folder_of_which_nothing_can_be_used_is_refused_also_where_such_are_skipped(make_data):
+    choice = training_set.choose(make_data(per_type=4), 0.25, training_set.withheld())
+    with pytest.raises(BadDataFolder, match=r"20 of the pictures in .* profile di60 takes"):
+        training_set.load(choice, profile("di60"), skip_unusable=True)

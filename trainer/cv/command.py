@@ -67,7 +67,7 @@ def cv(
         with held(out):
             with terminal.bars(console) as bars:
                 plan = prepare(order, bars.reading(None))
-            terminal.say_refused(plan.pixels, console)
+            terminal.say_refused(plan.pixels.refused, console)
             found = cross_validate(plan, jobs, console, started)
     if json:
         terminal.print_json(found)
