@@ -19,6 +19,7 @@ class Live:
         self._folds, self._done = len(folds), len(done)
         self._whole = progress.add_task("all", total=None, said=self._finished())
         self._tasks: dict[int, TaskID] = {}
+        self._of = 0
         self._steps: dict[int, int] = {}
         self._epochs: dict[int, int] = {}
 
@@ -38,14 +39,16 @@ class Live:
         elif "done" in message:
             self._done += 1
             if fold in self._tasks:
+                # The last steps were too few to be worth a message.
+                self._progress.advance(self._whole, self._of - self._steps[fold])
                 self._progress.remove_task(self._tasks[fold])
             self._progress.update(self._whole, said=self._finished())
 
     def _start(self, fold: int, message: dict[str, Any]) -> None:
         # Folds are alike, so the first that starts tells how long all of them are.
         if not self._tasks:
-            total = message["of"] * self._folds
-            self._progress.update(self._whole, total=total, completed=message["of"] * self._done)
+            self._of = message["of"]
+            self._progress.update(self._whole, total=self._of * self._folds, completed=self._of * self._done)
         self._tasks[fold] = self._progress.add_task(
             f"fold {fold}", total=message["of"], completed=message["steps"], said=""
         )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,9 @@ from trainer.run_folder import CELLS, RESULT
 from trainer.scores import Floats, Labels, Scores, score
 
 
+_CURVE_KEYS: Final = frozenset({"fold", "temperature", "epochs", "single_view_correct", "elsewhere", "seconds"})
+
+
 def write(plan: Plan, seconds: float) -> dict[str, Any]:
     """Write `cells.parquet` and `cv.json` of a run whose folds are all done; the latter's content is returned.
 
@@ -25,10 +28,10 @@ def write(plan: Plan, seconds: float) -> dict[str, Any]:
     out = plan.order.out
     rows = np.concatenate([plan.test_rows(fold) for fold in plan.folds])
     folds = np.concatenate([np.full(len(plan.test_rows(fold)), fold) for fold in plan.folds])
-    probabilities = np.concatenate([_probabilities(plan, fold) for fold in plan.folds])
+    left = [_left_by(plan, fold) for fold in plan.folds]
+    probabilities = np.concatenate([one for one, _ in left])
     _write_cells(plan, rows, folds, probabilities)
-    results = [json.loads((folder_of(out, fold) / CURVE).read_text(encoding="utf-8")) for fold in plan.folds]
-    found = summary(plan, rows, folds, probabilities, results, seconds)
+    found = summary(plan, rows, folds, probabilities, [curve for _, curve in left], seconds)
     write_json(out / RESULT, found)
     return found
 
@@ -78,18 +81,23 @@ def summary(
     }
 
 
-def _probabilities(plan: Plan, fold: int) -> Floats:
-    """What a fold left; raises BrokeOff where that is damaged, after putting it away so that it is made again."""
-    path = folder_of(plan.order.out, fold) / PROBABILITIES
+def _left_by(plan: Plan, fold: int) -> tuple[Floats, dict[str, Any]]:
+    """What a fold left, probabilities and curve; raises BrokeOff where one is damaged.
+
+    The result is put away then, so that it is made again.
+    """
+    folder = folder_of(plan.order.out, fold)
     try:
-        found: Floats = np.load(path)
-        whole = found.shape == (len(plan.test_rows(fold)), len(CELL_TYPES)) and np.isfinite(found).all()
-    except (ValueError, EOFError):
+        found: Floats = np.load(folder / PROBABILITIES)
+        curve = json.loads((folder / CURVE).read_text(encoding="utf-8"))
+        shape = (len(plan.test_rows(fold)), len(CELL_TYPES))
+        whole = found.shape == shape and np.isfinite(found).all() and curve.keys() >= _CURVE_KEYS
+    except (ValueError, EOFError, AttributeError, TypeError, FileNotFoundError):
         whole = False
     if not whole:
-        path.unlink()
+        (folder / PROBABILITIES).unlink(missing_ok=True)
         raise BrokeOff(f"the result of fold {fold} was damaged and has been removed")
-    return found
+    return found, curve
 
 
 def _fold(scores: Scores, labels: Labels) -> dict[str, Any]:

@@ -51,8 +51,6 @@ def run_folds(out: Path, folds: list[int], jobs: int, on_said: OnSaid = lambda *
                 running.remove(fold)
                 _check(out, fold)
                 on_said(fold.number, {"done": True})
-            elif not isinstance(message, dict):
-                continue
             elif "error" in message:
                 fold.error = message["error"]
             else:
@@ -68,18 +66,27 @@ def _start(out: Path, number: int, said: "queue.Queue[tuple[_Fold, dict[str, Any
         env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )  # fmt: skip
     fold = _Fold(number, process)
-    fold.drain = threading.Thread(target=lambda: fold.stderr.extend(process.stderr or ()), daemon=True)
+    fold.drain = threading.Thread(target=_drain, args=(fold,), daemon=True)
     fold.drain.start()
     threading.Thread(target=_listen, args=(fold, said), daemon=True).start()
     return fold
 
 
+def _drain(fold: _Fold) -> None:
+    assert fold.process.stderr is not None
+    with fold.process.stderr as lines:
+        fold.stderr.extend(lines)
+
+
 def _listen(fold: _Fold, said: "queue.Queue[tuple[_Fold, dict[str, Any] | None]]") -> None:
+    assert fold.process.stdout is not None
     try:
-        for line in fold.process.stdout or ():
-            # A library may print; and who is killed may leave half a line.
-            with contextlib.suppress(ValueError):
-                said.put((fold, json.loads(line)))
+        with fold.process.stdout as lines:
+            for line in lines:
+                # A library may print; and who is killed may leave half a line.
+                with contextlib.suppress(ValueError):
+                    if isinstance(message := json.loads(line), dict):
+                        said.put((fold, message))
     finally:
         fold.process.wait()
         fold.drain.join(_STOP_SECONDS)
