@@ -96,8 +96,8 @@ def refuse_unusable(pixels: Pixels, folder: Path, skip: bool) -> None:
     n = len(pixels.refused)
     if not pixels.cells or not skip:
         raise BadDataFolder(
-            f"{n} of the pictures in {folder} cannot be used, first {cell.shown}: {reason}; mend or remove them, or add"
-            " --skip-unusable"
+            f"{n} of the pictures in {folder} cannot be used, first {cell.shown}: {reason}; mend or remove them"
+            + ("" if skip else ", or add --skip-unusable")
         )
 
 

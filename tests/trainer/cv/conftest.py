@@ -83,7 +83,7 @@ def finished(start_cv, tmp_path_factory) -> Path:
     """The folder of an undisturbed run."""
     out = tmp_path_factory.mktemp("finished") / "run"
     process = start_cv(out)
-    printed, said = process.communicate(timeout=150)
+    printed, said = process.communicate(timeout=90)
     assert process.returncode == 0, said
     assert json.loads(printed) == json.loads((out / "cv.json").read_text(encoding="utf-8"))
     return out
@@ -139,11 +139,14 @@ def fake_folds(monkeypatch) -> FakeFolds:
 
 @pytest.fixture
 def cv(fake_folds, tiny_data, tiny_recipe, monkeypatch):
-    """cv(out, *more): `trainer cv` in this process, with fake folds."""
+    """cv(out, *more): `trainer cv` in this process, with fake folds, and without the report where nobody reads it."""
     monkeypatch.setenv("COLUMNS", "200")
 
-    def call(out: Path, *more: object, data: Path = tiny_data, recipe: Path | str = tiny_recipe):
-        return CliRunner().invoke(cli.app, _call(out, data, recipe, more))
+    def call(out: Path, *more: object, data=tiny_data, recipe=tiny_recipe, report: bool = False):
+        with monkeypatch.context() as patch:
+            if not report:
+                patch.setattr("trainer.report.write.write", lambda *_: None)
+            return CliRunner().invoke(cli.app, _call(out, data, recipe, more))
 
     return call
 
