@@ -1,3 +1,4 @@
+import io
 import json
 import subprocess
 import sys
@@ -6,11 +7,12 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 from smear import bundle, shipped
 from smear.cells import CELL_TYPES
-from trainer import cli
+from trainer import cli, terminal
 from trainer.recipes import BEST
 
 
@@ -198,6 +200,13 @@ def test_a_bad_call_of_fit_is_one_sentence_and_exit_2(options, says, make_data, 
     result = trainer("fit", "--data", make_data(), "--out", tmp_path / "models", *options)
     assert result.exit_code == 2
     assert says in _one_sentence(result)
+
+
+def test_a_bundle_in_a_folder_named_like_markup_is_announced_on_one_line(shipped_bundle, tmp_path):
+    made = replace(shipped_bundle, folder=tmp_path / "models[/x]" / "[red]")
+    console = Console(file=io.StringIO(), width=60)
+    terminal.say_made(made, console)
+    assert console.file.getvalue() == f"{made.bundle_id} is in {made.folder}\n"
 
 
 def test_what_is_neither_bundle_nor_checkpoint_cannot_be_judged(tmp_path):
