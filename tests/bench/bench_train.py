@@ -46,7 +46,10 @@ def lay_out(folder: Path, pictures: int) -> None:
     train, inner = np.split(train, [round(pictures * (1 - BEST.inner_share))])
     np.savez(folder / "run" / WORK / "rows-00.npz", train=train, inner=inner, test=test)
     settings = asdict(replace(BEST, epochs=1))
-    order = {"recipe_settings": settings, "seed": 0, "data_sha256": "", "host": {"device": "cpu"}}
+    order = {
+        "recipe_settings": settings, "seed": 0, "geometry": "whole", "data_sha256": "", "assignment_sha256": "",
+        "init": None, "tune": False, "host": {"device": "cpu"},
+    }  # fmt: skip
     write_json(folder / "run" / RUN, order)
 
 
