@@ -10,7 +10,7 @@ import torch
 from smear.plain import PlainError
 
 
-class OtherRun(Exception):
+class OtherRun(PlainError):
     """The checkpoint belongs to a run with other data or settings."""
 
 

@@ -14,6 +14,7 @@ from smear.cells import CELL_TYPES
 from smear.decision import Calibration, OutsideScore
 from smear.geometry import Profile, profile
 from smear.labelled import Pixels, data_sha256, load_pixels, read_folder
+from smear.plain import PlainError
 from trainer import export, reference
 from trainer.calibrate import CHOSEN_SCORE, calibrate
 from trainer.card import Facts, card
@@ -24,7 +25,7 @@ from trainer.recipes import BEST, FINETUNE, RECIPES, Recipe, shortened
 from trainer.training_set import Choice, TrainingSet
 
 
-class BadOrder(Exception):
+class BadOrder(PlainError):
     """A bundle that cannot be made as ordered; its text is the reason."""
 
 
