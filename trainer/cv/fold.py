@@ -26,7 +26,7 @@ from trainer.calibrate import fit_temperature
 from trainer.checkpoint import Checkpoint
 from trainer.colours import all_standardised
 from trainer.cv.folder import CURVE, PROBABILITIES, WORK, folder_of, is_done, write_json
-from trainer.fit import BrokeOff, Epoch, Images, Training, Weights, logits_of, logits_of_views, run
+from trainer.fit import BrokeOff, Epoch, Images, Training, logits_of, logits_of_views, run
 from trainer.memory import keep_freed
 from trainer.recipes import Recipe
 from trainer.run_folder import RUN
@@ -116,22 +116,21 @@ def _train(out: Path, fold: int, folder: Path) -> None:
     result: dict[str, Any] = {"fold": fold, "temperature": None, "epochs": curve}
     if len(data.inner.labels):
         result["temperature"] = fit_temperature(logits_of(training.average, data.inner), data.inner.labels)
-    probabilities = _mean_of_views(training.average, test.images, recipe.views)
-    result["single_view_correct"] = _correct(logits_of(training.average, test), test)
+    views = logits_of_views(training.average, test.images, recipe.views)
+    result["single_view_correct"] = _correct(views[0], test)
     result["elsewhere"] = _elsewhere(out / WORK / "elsewhere.npz", training, recipe.views)
     result["seconds"] = round(time.monotonic() + since, 1)
     write_json(folder / CURVE, result)
     partial = folder / "probabilities.partial"
     with partial.open("wb") as file:
-        np.save(file, probabilities)
+        np.save(file, _mean(views))
     partial.replace(folder / PROBABILITIES)
     checkpoint.path.unlink(missing_ok=True)
 
 
-def _mean_of_views(weights: Weights, images: Images, views: int) -> Floats:
-    """(N, 5) probabilities, the mean over so many views."""
-    each = [softmax(logits) for logits in logits_of_views(weights, images, views)]
-    return np.asarray(np.mean(each, axis=0), np.float32)
+def _mean(views: Floats) -> Floats:
+    """(V, N, 5) logits -> (N, 5) probabilities, the mean over the views."""
+    return np.asarray(np.mean([softmax(logits) for logits in views], axis=0), np.float32)
 
 
 def _correct(logits: Floats, test: Pixels) -> dict[str, int]:
@@ -147,7 +146,7 @@ def _elsewhere(path: Path, training: Training, views: int) -> dict[str, Any] | N
         images, labels = saved["images"], saved["labels"]
 
     def judged(seen: Images) -> dict[str, Any]:
-        return score(_mean_of_views(training.average, seen, views), labels).as_json()
+        return score(_mean(logits_of_views(training.average, seen, views)), labels).as_json()
 
     return judged(images) | {"standardised": judged(all_standardised(images))}
 

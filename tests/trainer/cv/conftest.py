@@ -17,7 +17,9 @@ from smear.cells import CELL_TYPES
 from smear.geometry import profile
 from trainer import cli
 from trainer.cv import campaign
+from trainer.cv import plan as planning
 from trainer.cv.folder import CURVE, PROBABILITIES, folder_of, is_done, write_json
+from trainer.cv.laid_down import held, lay_down
 from trainer.cv.plan import Order
 from trainer.recipes import Recipe
 
@@ -149,6 +151,19 @@ def cv(fake_folds, tiny_data, tiny_recipe, monkeypatch):
             return CliRunner().invoke(cli.app, _call(out, data, recipe, more))
 
     return call
+
+
+@pytest.fixture
+def lay(make_order) -> Callable[..., planning.Plan]:
+    """lay(**order): plan it, and lay it down as the command does."""
+
+    def go(**order: object) -> planning.Plan:
+        plan = planning.make(make_order(**order))
+        with held(plan.order.out):
+            lay_down(plan)
+        return plan
+
+    return go
 
 
 def _call(out: Path, data: Path, recipe: Path | str, more: tuple[object, ...]) -> list[str]:

@@ -20,19 +20,6 @@ from trainer.fit import BrokeOff, logits_of_views
 from trainer.recipes import Recipe
 
 
-@pytest.fixture
-def lay(make_order):
-    """lay(**order): a plan that is laid down."""
-
-    def go(**order):
-        plan = planning.make(make_order(**order))
-        with held(plan.order.out):
-            lay_down(plan)
-        return plan
-
-    return go
-
-
 def test_a_fold_starts_from_the_weights_of_the_bundle_that_was_given(lay, shipped_bundle):
     # A rate at which nothing moves: what comes out is what went in.
     still = Recipe(epochs=1, batch=32, learning_rate=1e-12, inner_share=0, average_epochs=0, views=1)

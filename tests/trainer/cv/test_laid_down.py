@@ -8,22 +8,8 @@ import pytest
 from smear.cells import CELL_TYPES
 from tests.trainer.cv.conftest import refusal
 from trainer.cv import laid_down
-from trainer.cv import plan as planning
-from trainer.cv.laid_down import OtherCrossValidation, held, lay_down
+from trainer.cv.laid_down import OtherCrossValidation, held
 from trainer.recipes import Augmentation, Recipe
-
-
-@pytest.fixture
-def lay(make_order, tmp_path):
-    """lay(**order): plan it, and lay it down in tmp_path/run as the command does."""
-
-    def go(**order):
-        plan = planning.make(make_order(**order))
-        with held(plan.order.out):
-            lay_down(plan)
-        return plan
-
-    return go
 
 
 def _edit(path, change) -> None:
