@@ -142,6 +142,11 @@ class Settings(BaseSettings):
         return self.models or self.var / "models"
 
     @property
+    def engines_folder(self) -> Path:
+        """Where compiled forms of bundles lie: of this host alone, so never beside the bundles."""
+        return self.var / "engines"
+
+    @property
     def database(self) -> str:
         """The SQLAlchemy URL: WNET_DATABASE_URL, else SQLite under WNET_VAR."""
         return self.database_url or f"sqlite:///{self.var / 'wnet.sqlite'}"
