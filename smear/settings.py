@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     models: Path | None = None
     engine: Literal["auto", "tensorrt", "openvino", "onnx"] = "auto"
     engine_threads: int = Field(default=0, ge=0, description="0: one a core")
+    #: Whether `make run` compiles the bundle that serves for this processor, in the background.
+    compile: bool = True
 
     #: A claim on a slide that has shown no heartbeat for this long is taken back (docs/decisions.md).
     lease_seconds: float = Field(default=15.0, gt=0, allow_inf_nan=False)

@@ -14,6 +14,7 @@ import platform
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +34,8 @@ ONNX_MODEL: Final = "network.onnx"
 _MAX_SIDECAR_BYTES: Final = 2**16
 #: What decides which kernels OpenVINO has, and how fast each precision is.
 _INSTRUCTIONS: Final = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+#: No build takes as long, so an older temporary folder is nobody's.
+_ABANDONED_SECONDS: Final = 6 * 3600
 _CPUINFO: Final = Path("/proc/cpuinfo")
 
 Backend = Literal["openvino", "tensorrt", "onnx"]
@@ -156,6 +159,9 @@ def write(engines: Path, bundle: Bundle, fill: Callable[[Path], Form]) -> Stored
     """
     root = forms_folder(engines, bundle)
     root.mkdir(parents=True, exist_ok=True)
+    for left in root.glob(".*"):  # by a build that was killed
+        if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
     temporary = root / f".{secrets.token_hex(4)}"
     temporary.mkdir()
     try:

@@ -38,18 +38,18 @@ def open_plan(bundle: Bundle, engines: Path) -> "TensorRtEngine":
         raise EngineUnavailable(
             f"there is no TensorRT plan of {bundle.bundle_id} here: engine-build build BUNDLE --backend tensorrt"
         )
-    gpu = open_gpu()
     reasons = []
     for stored in sorted(plans, key=_speed, reverse=True):
         try:
             loaded = trt.load(cast("Flavour", stored.form.runtime))
+            gpu = open_gpu()  # the primary context is counted: an engine gives its own share back
             why = mismatch(stored, gpu, loaded)
             if why is None:
                 return TensorRtEngine(stored, gpu, loaded)
+            gpu.close()
             reasons.append(why)
         except (EngineUnavailable, BadForm) as error:
             reasons.append(str(error))
-    gpu.close()
     raise EngineUnavailable("; ".join(reasons))
 
 
@@ -83,20 +83,24 @@ class TensorRtEngine:
 
     def __init__(self, stored: StoredForm, gpu: Gpu, loaded: Trt) -> None:
         """Load a plan that `mismatch` has nothing against; raises EngineUnavailable, BadForm."""
-        self.name = stored.form.name
-        self._gpu, self._turn = gpu, threading.Lock()
+        self.name, self.stored = stored.form.name, stored
+        self._gpu = gpu
         plan, said = stored.read(PLAN), list[str]()
         self._lanes = _Lanes(gpu)
         # What is made on the GPU is given back when the last user lets go, also at the end of the process.
         self._finalizer = weakref.finalize(self, self._lanes.close)
-        with gpu.current():
-            self._lanes.logger = trt.logger(loaded, said)
-            self._lanes.runtime = loaded.module.Runtime(self._lanes.logger)
-            self._lanes.engine = self._lanes.runtime.deserialize_cuda_engine(plan)
-            if self._lanes.engine is None:
-                raise EngineUnavailable(f"TensorRT does not load {stored.folder}: {said[-1] if said else 'no reason'}")
-            _check_tensors(self._lanes.engine, stored)
-            self._lanes.largest = int(self._lanes.engine.get_tensor_profile_shape("images", 0)[2][0])
+        try:
+            with gpu.current():
+                self._lanes.load(loaded, plan, said)
+        except BaseException:
+            self.close()
+            raise
+        if self._lanes.engine is None:
+            self.close()
+            raise EngineUnavailable(f"TensorRT does not load {stored.folder}: {said[-1] if said else 'no reason'}")
+        if (names := self._lanes.tensors) != {"images", *_OUTPUTS}:
+            self.close()
+            raise EngineUnavailable(f"{stored.folder} is no plan of W-Net: its tensors are {', '.join(sorted(names))}")
 
     def infer(self, images: Images) -> tuple[Floats, Floats]:
         """See `Engine.infer`."""
@@ -127,7 +131,17 @@ class _Lanes:
         self.logger: Any = None
         self.runtime: Any = None
         self.engine: Any = None
+        self.tensors: set[str] = set()
         self.largest = 0
+
+    def load(self, loaded: Trt, plan: bytes, said: list[str]) -> None:
+        """The runtime, and the plan's engine; None where it does not load it."""
+        self.logger = trt.logger(loaded, said)
+        self.runtime = loaded.module.Runtime(self.logger)
+        self.engine = self.runtime.deserialize_cuda_engine(plan)
+        if self.engine is not None:
+            self.tensors = {self.engine.get_tensor_name(i) for i in range(self.engine.num_io_tensors)}
+            self.largest = int(self.engine.get_tensor_profile_shape("images", 0)[2][0])
 
     def borrow(self) -> "_Lane":
         with self._turn:
@@ -225,12 +239,6 @@ def _collect(slot: _Slot, into: dict[str, Floats]) -> None:
     for name, buffer in slot.answers.items():
         into[name][slot.holds] = buffer.host[:n]
     slot.holds = None
-
-
-def _check_tensors(engine: Any, stored: StoredForm) -> None:
-    names = {engine.get_tensor_name(i) for i in range(engine.num_io_tensors)}
-    if names != {"images", *_OUTPUTS}:
-        raise EngineUnavailable(f"{stored.folder} is no plan of W-Net: its tensors are {', '.join(sorted(names))}")
 
 
 def _speed(stored: StoredForm) -> float:
