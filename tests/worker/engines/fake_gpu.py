@@ -73,7 +73,7 @@ class FakeGpu:
 
     def __init__(self):
         self.things, self.live, self.depth, self.pushed = {}, set(), threading.local(), 0
-        self.closed, self.turn = False, threading.Lock()
+        self.shares, self.refuses, self.turn = 1, False, threading.Lock()
 
     def number(self, thing):
         with self.turn:
@@ -104,8 +104,16 @@ class FakeGpu:
     def buffer(self, shape, dtype):
         return FakeBuffer(self, shape, dtype)
 
+    @property
+    def closed(self):
+        return self.shares == 0
+
+    def share(self):
+        self.shares += 1
+        return self
+
     def close(self):
-        self.closed = True
+        self.shares -= 1
 
 
 def fake_answer(images):
@@ -134,7 +142,7 @@ class FakeContext:
             at["logits"].device[:n], at["features"].device[:n] = fake_answer(at["images"].device[:n])
 
         self.gpu.things[handle].enqueue(work)
-        return not self.gpu.things.get("refuse", False)
+        return not self.gpu.refuses
 
 
 class FakePlan:

@@ -99,11 +99,11 @@ def test_everything_is_given_back_when_it_is_closed_and_when_it_is_let_go(gpu, p
 
 
 def test_a_batch_that_fails_leaves_nothing_behind_and_the_next_is_answered(gpu, made):
-    gpu.things["refuse"] = True
+    gpu.refuses = True
     with pytest.raises(RuntimeError, match="TensorRT refuses a batch of 3"):
         made.infer(pictures(3))
     assert (gpu.live, gpu.depth.n) == (set(), 0)
-    del gpu.things["refuse"]
+    gpu.refuses = False
     assert np.array_equal(made.infer(pictures(3))[0], fake_answer(pictures(3))[0])
 
 
@@ -148,9 +148,10 @@ def test_of_several_plans_the_fastest_that_fits_is_taken(bundle, tmp_path, plan,
     plan(precision="fp16", verification=verdict(images_per_second=30))
     plan(precision="int8", verification=verdict(images_per_second=90), device="Other 1")
     monkeypatch.setattr(tensorrt_engine_module, "missing", list)
-    monkeypatch.setattr(tensorrt_engine_module, "open_gpu", lambda: gpu)
+    monkeypatch.setattr(tensorrt_engine_module, "open_gpu", gpu.share)
     monkeypatch.setattr(tensorrt_engine_module.trt, "load", lambda _: fake_trt(gpu))
-    assert open_plan(bundle, tmp_path / "engines").name == "tensorrt-fp16"
+    taken = open_plan(bundle, tmp_path / "engines")
+    assert (taken.name, gpu.shares) == ("tensorrt-fp16", 2)
 
 
 # --- on a real GPU ----------------------------------------------------------------------------------------------
