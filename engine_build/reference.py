@@ -26,12 +26,7 @@ _ANCHOR_DIFFERENCE: Final = 1e-3
 
 def reference_logits(bundle: Bundle, images: Images, on_batch: Callable[[int], object] = lambda _: None) -> Floats:
     """(N, 128, 128, 3) uint8 -> (N, 5) float32; `on_batch` is told how many pictures each batch held."""
-    return model_logits(onnx.load(bundle.network), images, on_batch)
-
-
-def model_logits(model: onnx.ModelProto, images: Images, on_batch: Callable[[int], object] = lambda _: None) -> Floats:
-    """The same for any ONNX graph with W-Net's inputs and outputs."""
-    evaluator = ReferenceEvaluator(model)
+    evaluator = ReferenceEvaluator(onnx.load(bundle.network))
     parts = []
     for at in range(0, len(images), _BATCH):
         batch = images[at : at + _BATCH]

@@ -41,7 +41,9 @@ def test_a_build_that_fails_leaves_nothing(bundle, tmp_path, store_form):
     assert list((tmp_path / "engines" / bundle.bundle_id).iterdir()) == []
 
 
-@pytest.mark.parametrize("change", [lambda d: d[:-1], lambda d: d + b"\0", lambda _: b""], ids=["short", "long", "empty"])
+@pytest.mark.parametrize(
+    "change", [lambda d: d[:-1], lambda d: d + b"\0", lambda _: b""], ids=["short", "long", "empty"]
+)
 def test_other_bytes_than_the_sidecar_says_are_not_loaded(store_form, change):
     stored = store_form()
     path = stored.folder / "network.plan"
