@@ -48,16 +48,18 @@ def _quantised(model: ov.Model, calibration: Images, kept: tuple[str, ...]) -> o
     there = {operation.get_friendly_name() for operation in model.get_ordered_ops()}
     # Without VNNI two products are summed in 16 bits, which overflow unless the weights leave a bit free.
     exact_sums = "vnni" in processor() or "amx" in processor()
-    return nncf.quantize(
-        model,
-        nncf.Dataset([calibration[i : i + 1] for i in range(len(calibration))]),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(calibration),
-        ignored_scope=nncf.IgnoredScope(names=[name for name in float_names if name in there]),
-        advanced_parameters=nncf.AdvancedQuantizationParameters(
-            overflow_fix=nncf.OverflowFix.DISABLE if exact_sums else nncf.OverflowFix.ENABLE
-        ),
-    )
+    # Its progress bar would stand on standard output, where `--json` promises objects alone.
+    with contextlib.redirect_stdout(sys.stderr):
+        return nncf.quantize(
+            model,
+            nncf.Dataset([calibration[i : i + 1] for i in range(len(calibration))]),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(calibration),
+            ignored_scope=nncf.IgnoredScope(names=[name for name in float_names if name in there]),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                overflow_fix=nncf.OverflowFix.DISABLE if exact_sums else nncf.OverflowFix.ENABLE
+            ),
+        )
 
 
 def _nncf() -> Any:

@@ -1,7 +1,7 @@
-"""`make bench-engines`: the CPU's engines beside eager PyTorch, one thread each, batch 64. Writes var/bench-engines.json.
+"""`make bench-engines`: the CPU's engines beside eager PyTorch, a thread each, batch 64, to var/bench-engines.json.
 
-All take turns in one run and the best of eight counts, so that only ratios are told. PyTorch is spelt as the paper draws
-W-Net, channels_last (tests/bench/baselines.py), and once more with the pool before the ReLU, its fastest eager spelling.
+All take turns in one run and the best of eight counts, so that only ratios are told. PyTorch is spelt as the paper
+draws W-Net, channels_last (tests/bench/baselines.py), and with the pool before the ReLU, its fastest eager spelling.
 """
 
 import json

@@ -189,9 +189,8 @@ def test_on_a_gpu_two_threads_get_their_own_answers(tensorrt_engine, images):
     wrong = []
 
     def ask(i, expected):
-        for _ in range(200):
-            if not np.array_equal(tensorrt_engine.infer(images[i : i + 20])[0], expected):
-                wrong.append(i)
+        answers = (tensorrt_engine.infer(images[i : i + 20])[0] for _ in range(200))
+        wrong.extend(i for answer in answers if not np.array_equal(answer, expected))
 
     threads = [threading.Thread(target=ask, args=pair) for pair in zip((0, 30), alone, strict=True)]
     for thread in threads:
