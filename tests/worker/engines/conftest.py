@@ -1,5 +1,6 @@
 """Compiled forms for the engines' tests, and a GPU that is none."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -105,7 +106,7 @@ def tensorrt_engine(bundle, images, tmp_path_factory):
 
     lacking = missing()
     if lacking:
-        pytest.skip("; ".join(lacking))
+        (pytest.fail if os.environ.get("REQUIRE_GPU") == "1" else pytest.skip)("; ".join(lacking))
     import onnx
 
     from engine_build.plan import compile_plan
