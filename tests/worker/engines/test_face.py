@@ -24,7 +24,7 @@ TOLERANCE = {"fp32": 1e-4, "bf16": 0.1, "fp16": 0.02, "int8": 1e-4}
         "onnx",
         "onnx-int8",
         pytest.param("tensorrt", marks=pytest.mark.gpu),
-    ],  # fmt: skip
+    ],
 )
 def engine(request, bundle, make_form):
     """Every engine that runs here, through the one face."""
