@@ -5,7 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: setup run demo test lint check bench bench-train clean
+.PHONY: setup run demo test lint check bench bench-train bench-engines clean
 
 # --- environments: stamps remember which set is installed, and go stale with what defines it -------------------
 
@@ -17,7 +17,7 @@ $(BIN)/python:
 
 $(VENV)/.running: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing what running needs into $(VENV) ..." >&2
-	@$(INSTALL) .
+	@$(INSTALL) '.[engines]'
 	@touch $@
 
 $(VENV)/.everything: pyproject.toml constraints.txt | $(BIN)/python
@@ -58,6 +58,9 @@ bench: $(VENV)/.everything
 
 bench-train: $(VENV)/.everything
 	@$(BIN)/python tests/bench/bench_train.py
+
+bench-engines: $(VENV)/.everything
+	@$(BIN)/python tests/bench/bench_engines.py
 
 clean:
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -30,6 +30,8 @@ BACK_OFF_SECONDS: Final = 2.0
 STOP_SECONDS: Final = 25
 LOG_BYTES: Final = "5MB"
 LOG_BACKUPS: Final = 3
+#: Processes that do their work once a start: they are not started again when they end.
+ONCE: Final = frozenset({"compile"})
 
 
 class ForeverSupervisor(Supervisor):  # type: ignore[misc]
@@ -107,8 +109,8 @@ serverurl=unix://{quoted(run / "supervisor.sock")}
 command={quoted(_dying_with_us())}{quoted(shlex.quote(found))} {quoted(arguments)}
 directory={quoted(project)}
 priority={priority}
-autorestart=true
-startsecs=1
+autorestart={"false" if name in ONCE else "true"}
+startsecs={0 if name in ONCE else 1}
 startretries=1000000
 stopsignal=TERM
 stopwaitsecs={STOP_SECONDS}

@@ -6,25 +6,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from engine_build.agreement import Agreement, compare
-from engine_build.reference import reference_logits
+from engine_build import show
+from engine_build.build import PRECISIONS, Bench, build, sensible
+from engine_build.calibration import Pictures, pictures, verification
+from engine_build.reference import anchored_logits
+from engine_build.verification import judge, open_stored
 from smear import bundle, shipped
 from smear.bundle import BadBundle, Bundle
-from smear.geometry import PROFILES, Profile, profile
-from smear.labelled import BadDataFolder, Pixels, load_pixels, read_folder
-from worker.engines.face import EngineUnavailable
+from smear.geometry import PROFILES
+from smear.labelled import BadDataFolder
+from smear.settings import BadSettings, load_settings
+from worker.engines.face import Engine, EngineUnavailable
+from worker.engines.forms import (
+    Backend,
+    BadForm,
+    Precision,
+    StoredForm,
+    Verification,
+    rewrite_verification,
+    stored_forms,
+)  # fmt: skip
+from worker.engines.openvino import OpenVinoEngine
 from worker.engines.select import open_engine
 
 
 DISAGREES: Final = 1
 BAD_CALL: Final = 2
-_ENGINES: Final = ("tensorrt", "openvino", "onnx")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,7 +43,10 @@ app = typer.Typer(
     add_completion=False,
     help="Compiled forms of a bundle, and the proof that they agree with its reference.",
 )
+Folder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else there.")]
+Geometry = Annotated[str | None, typer.Option(help=f"Geometry profile: {', '.join(PROFILES)}.")]
+_NOTHING: Final = "engine-build: nothing is compiled for this host"
 
 
 def main() -> None:
@@ -40,34 +54,82 @@ def main() -> None:
     app()
 
 
+@app.command(name="build")
+def build_command(
+    *,
+    folder: Folder,
+    backend: Annotated[Backend, typer.Option(help="What to compile for.")] = "openvino",
+    precision: Annotated[
+        Precision | None, typer.Option(help="Default: each that is worth it on this host, here and now.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled folder: every fourth cell calibrates, the rest verifies. Default: samples, hold-out."
+        ),
+    ] = None,
+    geometry: Geometry = None,
+    json: AsJson = False,
+) -> None:
+    """Compile a bundle for this host, verify what came out, and put it where workers look. Exit 1 where one differs."""
+    console = Console(stderr=True)
+    with _plain_errors(console), _progress(console) as progress:
+        task = progress.add_task("reading the bundle", total=None)
+        served = bundle.load(folder)
+        if precision is not None and precision not in PRECISIONS[backend]:
+            raise ValueError(f"{backend} is built in {', '.join(PRECISIONS[backend])}, not in {precision}")
+        bench = _bench(served, pictures(served, data, geometry), lambda text: progress.update(task, description=text))
+        made = [
+            build(bench, backend, one, lambda text: progress.update(task, description=text))
+            for one in ([precision] if precision else sensible(backend))
+        ]
+    if json:
+        for stored in made:
+            _print_json(show.form_object(stored))
+    else:
+        Console().print(show.forms_table(served, made))
+    _end(console, [reason for stored in made if (v := stored.form.verification) for reason in v.reasons])
+
+
 @app.command()
 def verify(
     *,
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle's folder.")],
+    folder: Folder,
     data: Annotated[Path | None, typer.Option(help="Labelled data folder; the shipped hold-out by default.")] = None,
-    geometry: Annotated[str | None, typer.Option(help=f"Geometry profile: {', '.join(PROFILES)}.")] = None,
-    engine: Annotated[str, typer.Option(help="Engine to verify: auto, openvino, ...")] = "auto",
-    limit: Annotated[int, typer.Option(min=0, help="Pictures to compare on, spread over all; 0 takes all.")] = 60,
+    geometry: Geometry = None,
+    engine: Annotated[
+        str, typer.Option(help="all: every compiled form of this host, and what runs without; or auto, openvino, ...")
+    ] = "all",
+    limit: Annotated[int, typer.Option(min=0, help="Pictures to compare on, spread over all; 0 takes all.")] = 0,
     json: AsJson = False,
 ) -> None:
-    """Compare the engine that serves a bundle on this host with the float32 reference; exit code 1 where it differs."""
+    """Compare engines with the float32 reference on real pictures; exit code 1 where one differs.
+
+    Of all the pictures of a set, what is found is written beside the form: workers take what agrees, the fastest first.
+    """
     console = Console(stderr=True)
-    with _plain_errors(console), Progress(console=console) as progress:
-        served = bundle.load(folder)
-        runner = open_engine(served, engine)
-        pixels = _pixels(data, _profile(served, data, geometry), limit)
-        task = progress.add_task("reference", total=len(pixels.labels))
-        logits = reference_logits(served, pixels.images, lambda n: progress.advance(task, n))
-        agreement = compare(runner, logits, pixels.images, pixels.labels, served.manifest.calibration.temperature)
-    failures = agreement.failures(served.manifest.limits)
-    if json:
-        _print_json({"bundle": served.bundle_id} | agreement.as_json() | {"ok": not failures, "reasons": failures})
-    else:
-        Console().print(_table(served, agreement))
-    for failure in failures:
-        _say(console, failure)
-    if failures:
-        raise typer.Exit(DISAGREES)
+    with _plain_errors(console), _progress(console) as progress:
+        task = progress.add_task("reading the bundle", total=None)
+        served, engines = bundle.load(folder), load_settings().engines_folder
+        runners: list[tuple[Engine, StoredForm | None]] = [
+            (open_engine(served, "openvino" if engine == "all" else engine, 1), None)
+        ]
+        if engine == "all":
+            runners += _open_all(served, engines, console)
+        pixels = verification(served, data, geometry, limit)
+        progress.update(task, description=f"reference of {len(pixels.labels)} pictures")
+        logits = anchored_logits(served, pixels.images)
+        default = OpenVinoEngine(served.network, 1)
+        verdicts = []
+        for runner, stored in runners:
+            progress.update(task, description=runner.name)
+            name = data.name if data else "holdout"
+            verdict = judge(runner, default, logits, pixels, served, name)
+            if stored is not None and not limit:
+                rewrite_verification(stored, verdict)
+            verdicts.append((runner.name + ("" if stored else " (not compiled)" if engine == "all" else ""), verdict))
+    _tell(served, verdicts, json)
+    _end(console, [reason for _, verdict in verdicts for reason in verdict.reasons])
 
 
 @app.command()
@@ -76,26 +138,69 @@ def inspect(
     folder: Annotated[Path | None, typer.Argument(metavar="[BUNDLE]", help="All shipped bundles by default.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Say what a bundle is, what it was trained on, and which engines run it on this host."""
+    """Say what a bundle is and was trained on, which engines run it here, and which compiled forms there are."""
     console = Console(stderr=True)
     with _plain_errors(console):
+        engines = load_settings().engines_folder
         folders = [folder] if folder else _bundles(shipped.folder("models"))
-        found = [_facts(bundle.load(path)) for path in folders]
-    for facts in found:
-        if json:
-            _print_json(facts)
+        for path in folders:
+            found = bundle.load(path)
+            facts, stored = show.bundle_facts(found), list(stored_forms(engines, found))
+            readable = [one for one in stored if isinstance(one, StoredForm)]
+            if json:
+                _print_json(facts | {"forms": [show.form_object(one) for one in readable]})
+            else:
+                Console().print(show.facts_table(facts))
+                Console().print(show.forms_table(found, readable) if readable else _NOTHING, markup=False)
+            for one in stored:
+                if isinstance(one, BadForm):
+                    _say(console, str(one))
+
+
+def _bench(served: Bundle, chosen: Pictures, tell: Any) -> Bench:
+    tell(f"reference of {len(chosen.verification.labels)} pictures")
+    logits = anchored_logits(served, chosen.verification.images)
+    return Bench(served, load_settings().engines_folder, chosen, logits, OpenVinoEngine(served.network, 1))
+
+
+def _open_all(served: Bundle, engines: Path, console: Console) -> list[tuple[Engine, StoredForm | None]]:
+    """Every compiled form that runs here; why another does not is said and no failure: it may be for another device."""
+    opened: list[tuple[Engine, StoredForm | None]] = []
+    for stored in stored_forms(engines, served):
+        if isinstance(stored, StoredForm):
+            try:
+                opened.append((open_stored(stored), stored))
+            except (EngineUnavailable, BadForm) as error:
+                _say(console, f"{stored.form.name} is left out: {error}")
         else:
-            table = Table(show_header=False)
-            for key, value in facts.items():
-                table.add_row(key.replace("_", " "), _plain(value))
-            Console().print(table)
+            _say(console, f"a form is left out: {stored}")
+    return opened
+
+
+def _tell(served: Bundle, verdicts: list[tuple[str, Verification]], json: bool) -> None:
+    if json:
+        for name, verdict in verdicts:
+            _print_json(show.verdict_object(served, name.split()[0], verdict))
+    else:
+        Console().print(show.verdicts_table(served, verdicts))
+
+
+def _end(console: Console, failures: list[str]) -> None:
+    for failure in failures:
+        _say(console, failure)
+    if failures:
+        raise typer.Exit(DISAGREES)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console)
 
 
 @contextmanager
 def _plain_errors(console: Console) -> Iterator[None]:
     try:
         yield
-    except (BadBundle, BadDataFolder, EngineUnavailable, FileNotFoundError, ValueError) as error:
+    except (BadBundle, BadDataFolder, BadForm, BadSettings, EngineUnavailable, OSError, ValueError) as error:
         _say(console, str(error))
         raise typer.Exit(BAD_CALL) from None
 
@@ -103,61 +208,6 @@ def _plain_errors(console: Console) -> Iterator[None]:
 def _bundles(folder: Path) -> list[Path]:
     # What starts with a dot is still being written, or an unfinished training run.
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _pixels(data: Path | None, geometry: Profile, limit: int) -> Pixels:
-    folder = data or shipped.folder("holdout")
-    cells = read_folder(folder, min_per_type=0)
-    if limit and len(cells) > limit:
-        # Cells come by type, so an even stride keeps the types' shares.
-        cells = [cells[i] for i in np.linspace(0, len(cells) - 1, limit).round().astype(int)]
-    pixels = load_pixels(cells, geometry)
-    if not pixels.cells:
-        reason = pixels.refused[0][1] if pixels.refused else "there is none"
-        raise BadDataFolder(f"{folder} holds no picture that can be used: {reason}")
-    return pixels
-
-
-def _profile(served: Bundle, data: Path | None, name: str | None) -> Profile:
-    # The shipped hold-out is cut already; a folder of one's own is as the bundle's analyser writes it.
-    return profile(name or (served.manifest.geometry if data else "whole"))
-
-
-def _facts(found: Bundle) -> dict[str, Any]:
-    manifest = found.manifest
-    return {
-        "bundle": found.bundle_id,
-        "folder": str(found.folder),
-        "created": manifest.created.isoformat(),
-        "geometry": manifest.geometry,
-        "data": manifest.data.model_dump(),
-        "training_mix": manifest.training_mix,
-        "parent": manifest.parent,
-        "command": manifest.command,
-        "calibration": manifest.calibration.model_dump(),
-        "engines": {name: _runs(found, name) for name in _ENGINES},
-    }
-
-
-def _runs(found: Bundle, name: str) -> str:
-    try:
-        return f"runs here as {open_engine(found, name).name}"
-    except EngineUnavailable as error:
-        return f"does not run here: {error}"
-
-
-def _table(served: Bundle, agreement: Agreement) -> Table:
-    table = Table("figure", agreement.engine, title=f"{served.bundle_id} beside its float32 reference")
-    for key, value in agreement.as_json().items():
-        if key != "engine":
-            table.add_row(key.replace("_", " "), f"{value:g}")
-    return table
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, dict):
-        return "\n".join(f"{key}: {_plain(inner)}" for key, inner in value.items())
-    return str(value)
 
 
 def _print_json(value: dict[str, Any]) -> None:

@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     models: Path | None = None
     engine: Literal["auto", "tensorrt", "openvino", "onnx"] = "auto"
     engine_threads: int = Field(default=0, ge=0, description="0: one a core")
+    #: Whether `make run` compiles the bundle that serves for this processor, in the background.
+    compile: bool = True
 
     #: A claim on a slide that has shown no heartbeat for this long is taken back (docs/decisions.md).
     lease_seconds: float = Field(default=15.0, gt=0, allow_inf_nan=False)
@@ -140,6 +142,11 @@ class Settings(BaseSettings):
     def models_folder(self) -> Path:
         """Where bundles live, shared between hosts."""
         return self.models or self.var / "models"
+
+    @property
+    def engines_folder(self) -> Path:
+        """Where compiled forms of bundles lie: of this host alone, so never beside the bundles."""
+        return self.var / "engines"
 
     @property
     def database(self) -> str:

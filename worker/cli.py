@@ -106,7 +106,7 @@ def classify(
     how = layout(settings.layout)
     slides = find_slides(paths, how)
     opened = bundles.load(bundle or bundle_folder(settings))
-    engine = open_engine(opened, settings.engine, settings.engine_threads)
+    engine = open_engine(opened, settings.engine, settings.engine_threads, settings.engines_folder)
     batch = Batch(settings, opened, engine, SlideReader(), how, profile(settings.geometry))
     told: list[dict[str, Any]] = []
     with ExitStack() as stack:

@@ -17,6 +17,8 @@ from smear.shipped import shipped_bundle
 from smear.store import Store, StoreUnavailable, schema_problem
 from worker.batch import bundle_folder
 from worker.broker import NoBroker, server_program
+from worker.engines.face import EngineUnavailable
+from worker.engines.forms import Form, StoredForm, stored_forms
 from worker.engines.select import open_engine
 from worker.finding import Finding
 from worker.queue import depth, sender
@@ -32,7 +34,8 @@ _NVIDIA: Final = Path("/proc/driver/nvidia/version")
 def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything the service stands on, one thing after the other."""
     looks: tuple[Callable[[Settings], Finding], ...] = (
-        _python, _state_folder, _drop_folders, _database, _broker, _bundle_and_engine, _events, _gpu,
+        _python, _state_folder, _drop_folders, _database, _broker, _bundle_and_engine, _compiled_forms, _gpu,
+        _events,
     )  # fmt: skip
     for look in looks:
         yield look(settings)
@@ -110,7 +113,7 @@ def _bundle_folder(settings: Settings) -> Path:
 def _bundle_and_engine(settings: Settings) -> Finding:
     try:
         bundle = bundles.load(_bundle_folder(settings))
-        engine = open_engine(bundle, settings.engine, settings.engine_threads)
+        engine = open_engine(bundle, settings.engine, settings.engine_threads, settings.engines_folder)
     except PlainError as error:
         return Finding("network", "bad", str(error), "install again, or choose another bundle or WNET_ENGINE")
     logits, _ = engine.infer(np.zeros((1, SIDE_PX, SIDE_PX, 3), np.uint8))
@@ -135,7 +138,43 @@ def _events(settings: Settings) -> Finding:
     return Finding("events", "good", f"{settings.observer}; up to {watches} folders")
 
 
-def _gpu(_: Settings) -> Finding:
-    if not _NVIDIA.exists():
-        return Finding("gpu", "good", "no NVIDIA driver here: OpenVINO on the CPU is used")
-    return Finding("gpu", "good", "an NVIDIA driver is here; this version uses OpenVINO on the CPU all the same")
+def _gpu(settings: Settings) -> Finding:
+    if not _NVIDIA.exists() and settings.engine != "tensorrt":
+        return Finding("gpu", "good", "no NVIDIA driver here: the CPU is used")
+    try:
+        bundle = bundles.load(_bundle_folder(settings))
+        name = open_engine(bundle, "tensorrt", 0, settings.engines_folder).name
+    except EngineUnavailable as error:
+        instead = "nothing runs, for WNET_ENGINE is tensorrt" if settings.engine == "tensorrt" else "the CPU is used"
+        cure = 'see "On a GPU" in the README, or set WNET_ENGINE to auto'
+        return Finding("gpu", "bad" if settings.engine == "tensorrt" else "mind", f"{error}; {instead}", cure)
+    except PlainError:
+        return Finding("gpu", "good", "not looked at: the bundle has a finding of its own")
+    return Finding("gpu", "good", f"{name} runs {bundle.bundle_id}")
+
+
+def _compiled_forms(settings: Settings) -> Finding:
+    try:
+        bundle = bundles.load(_bundle_folder(settings))
+    except PlainError:
+        return Finding("compiled forms", "good", "not looked at: the bundle has a finding of its own")
+    found = list(stored_forms(settings.engines_folder, bundle))
+    build = "`engine-build build BUNDLE` makes them; without them the bundle's own network runs, slower"
+    if not found:
+        return Finding("compiled forms", "good", f"none of {bundle.bundle_id} yet: {build}")
+    told, unusable = [], False
+    for one in found:
+        if isinstance(one, StoredForm):
+            told.append(f"{one.form.name} ({_standing(one.form)})")
+        else:
+            unusable = True
+            told.append(str(one))
+    return Finding("compiled forms", "mind" if unusable else "good", ", ".join(told), build if unusable else "")
+
+
+def _standing(form: Form) -> str:
+    if form.verification is None:
+        return "not verified, so not used"
+    if not form.verification.ok:
+        return f"not used: {form.verification.reasons[0]}"
+    return f"verified, {form.verification.times_default:.1f} times as fast as without it"

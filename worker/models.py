@@ -70,11 +70,21 @@ def serving(store: Store) -> tuple[str, str] | None:
 
 
 class ServingEngine:
-    """The engine of whichever bundle serves. A change is followed at the next slide, without a restart."""
+    """The engine of whichever bundle serves. A change is followed at the next slide, without a restart.
 
-    def __init__(self, store: Store, models_folder: Path, open_engine: Callable[[Bundle], Engine]) -> None:
-        self._store, self._models_folder, self._open = store, models_folder, open_engine
+    `stamp` changes with what an engine could be made of on this host, such as a compiled form that has come to be.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        models_folder: Path,
+        open_engine: Callable[[Bundle], Engine],
+        stamp: Callable[[Bundle], object] = lambda _: None,
+    ) -> None:
+        self._store, self._models_folder, self._open, self._stamp = store, models_folder, open_engine, stamp
         self._current: tuple[Bundle, Engine] | None = None
+        self._made_of: object = None
         self._turn = threading.Lock()
 
     def get(self) -> tuple[Bundle, Engine]:
@@ -88,7 +98,14 @@ class ServingEngine:
                 bundle = bundles.load(self._models_folder / folder)
                 if bundle.bundle_id != bundle_id:
                     raise BadBundle(f"{bundle.folder} holds {bundle.bundle_id}, but {bundle_id} serves: copy it again")
-                engine = self._open(bundle)
-                log.info("engine ready", bundle=bundle_id, backend=engine.name)
-                self._current = (bundle, engine)
+                self._open_for(bundle)
+            elif self._stamp(self._current[0]) != self._made_of:
+                self._open_for(self._current[0])
+            assert self._current is not None
             return self._current
+
+    def _open_for(self, bundle: Bundle) -> None:
+        made_of = self._stamp(bundle)
+        engine = self._open(bundle)
+        log.info("engine ready", bundle=bundle.bundle_id, backend=engine.name)
+        self._current, self._made_of = (bundle, engine), made_of

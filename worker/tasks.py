@@ -1,7 +1,7 @@
 """The worker's Celery tasks: a line each, with row numbers for arguments."""
 
 import threading
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 import structlog
@@ -11,6 +11,7 @@ from smear.bundle import Bundle
 from smear.settings import load_settings
 from smear.store import Store, wait_for_schema
 from worker.engines.face import Engine
+from worker.engines.forms import stamp
 from worker.engines.select import open_engine
 from worker.models import ServingEngine
 from worker.queue import CLASSIFY
@@ -36,9 +37,10 @@ def _work() -> Work:
         log.info("waiting for the database", reason=problem)
 
     def open_(bundle: Bundle) -> Engine:
-        return open_engine(bundle, settings.engine, settings.engine_threads)
+        return open_engine(bundle, settings.engine, settings.engine_threads, settings.engines_folder)
 
-    return Work(settings, store, ServingEngine(store, settings.models_folder, open_), SlideReader())
+    serving = ServingEngine(store, settings.models_folder, open_, partial(stamp, settings.engines_folder))
+    return Work(settings, store, serving, SlideReader())
 
 
 @signals.worker_process_init.connect

@@ -32,6 +32,7 @@ class Service:
             "WNET_FILE_SETTLE_SECONDS": "0.5",
             "WNET_SETTLE_SECONDS": "2",
             "WNET_SCAN_SECONDS": "5",
+            "WNET_COMPILE": "false",
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -202,3 +202,22 @@ def test_a_damaged_successor_leaves_the_reason_and_not_the_old_answer(sqlite_sto
     serve(sqlite_store, second)
     with pytest.raises(BadBundle, match="SHA-256 differs"):
         engine_of.get()
+
+
+def test_a_compiled_form_that_has_come_to_be_is_taken_at_the_next_slide(
+    sqlite_store, make_bundle, tmp_path, opened, fake_engine
+):
+    made_of = ["nothing compiled"]
+
+    def open_(bundle):
+        opened.append(made_of[0])
+        return fake_engine
+
+    served = ServingEngine(sqlite_store, tmp_path / "var" / "models", open_, lambda _: made_of[0])
+    register(sqlite_store, make_bundle("first"))
+    served.get()
+    served.get()
+    made_of[0] = "int8"
+    served.get()
+    served.get()
+    assert opened == ["nothing compiled", "int8"]

@@ -2,14 +2,19 @@
 
 import os
 import threading
+from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import openvino as ov
 
 from worker.engines.face import EngineUnavailable, Floats, Images, check_images, empty_answer
+from worker.engines.forms import Precision, StoredForm, processor
 
 
+RUNTIME: Final = "openvino"
+MODEL, WEIGHTS = "network.xml", "network.bin"
 #: Pictures a request, at the most: more would share the reading of the dense layer's 64 MB among more pictures, but
 #: push the convolutions out of the cache. On two AVX2 cores, 150 pictures in requests of 8, 16, 25, 75: 965, 1,013,
 #: 1,053, 1,087 a second, but in requests of 50 only 824.
@@ -17,29 +22,37 @@ LARGEST_BATCH: Final = 32
 
 
 class OpenVinoEngine:
-    """W-Net through OpenVINO: bfloat16 where the processor computes in it, else float32.
+    """W-Net through OpenVINO.
 
     One stream a thread: requests run side by side, each on its own core. Calls from several threads take turns,
     since one call already uses every core it was given.
     """
 
-    def __init__(self, network: Path, threads: int = 0) -> None:
-        """`threads` 0: as many as this process may run on."""
+    def __init__(self, network: Path | StoredForm, threads: int = 0, precision: Precision | None = None) -> None:
+        """A bundle's ONNX file, or a compiled form; `threads` 0: as many as this process may run on.
+
+        `precision` of an ONNX file: bfloat16 where the processor computes in it, else float32, unless it is given.
+        Raises EngineUnavailable, and BadForm for a form whose files are not what its sidecar says.
+        """
         threads = threads or len(os.sched_getaffinity(0))
         core = ov.Core()
-        bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if isinstance(network, StoredForm):
+            precision, shown = network.form.precision, str(network.folder)
+            source: tuple[Any, ...] = (network.read(MODEL), ov.Tensor(np.frombuffer(network.read(WEIGHTS), np.uint8)))
+        else:
+            precision, shown, source = precision or native_precision(core), network.name, (network,)
         # Without the hint OpenVINO chooses a reduced precision by itself.
         hints = {
-            "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "NUM_STREAMS": str(threads),
             "INFERENCE_NUM_THREADS": str(threads),
         }
         try:
-            compiled = core.compile_model(core.read_model(network), "CPU", hints)
+            compiled = core.compile_model(core.read_model(*source), "CPU", hints)
         except RuntimeError as error:
             reason = [line for line in str(error).splitlines() if line.strip()][-1]
-            raise EngineUnavailable(f"OpenVINO cannot compile {network.name}: {reason}") from None
-        self.name = f"openvino-{'bf16' if bf16 else 'fp32'}"
+            raise EngineUnavailable(f"OpenVINO cannot compile {shown}: {reason}") from None
+        self.name = f"openvino-{precision}"
         self._requests = ov.AsyncInferQueue(compiled, threads)
         self._requests.set_callback(_keep)
         self._streams, self._turn = threads, threading.Lock()
@@ -58,6 +71,21 @@ class OpenVinoEngine:
                 self._requests.start_async({"images": images[part]}, (logits[part], features[part]), share_inputs=True)
             self._requests.wait_all()
         return logits, features
+
+
+def native_precision(core: ov.Core | None = None) -> Precision:
+    """What an uncompiled network is run in here: bfloat16 where the processor computes in it, else float32."""
+    return "bf16" if "BF16" in (core or ov.Core()).get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+
+
+def mismatch(stored: StoredForm) -> str | None:
+    """Why a form was not made for this host and this OpenVINO, in plain words; None where it was."""
+    form = stored.form
+    if form.version != version(RUNTIME):
+        return f"{stored.folder} was compiled by OpenVINO {form.version}, here is {version(RUNTIME)}: build it again"
+    if form.device != processor():
+        return f"{stored.folder} was compiled for a processor with {form.device}, this one has {processor()}"
+    return None
 
 
 def _keep(request: ov.InferRequest, into: tuple[Floats, Floats]) -> None:

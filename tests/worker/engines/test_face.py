@@ -5,15 +5,46 @@ import threading
 import numpy as np
 import pytest
 
-from smear.geometry import PROFILES, prepare
 from worker.engines.face import FEATURES, EngineUnavailable
 from worker.engines.openvino import LARGEST_BATCH, OpenVinoEngine
-from worker.engines.select import open_engine
+from worker.engines.select import open_engine, open_form
 
 
-@pytest.fixture(scope="session")
-def images(sample_pictures):
-    return np.stack([prepare(p.read_bytes(), PROFILES["di60"]) for p in sample_pictures[: 2 * LARGEST_BATCH + 5]])
+#: How far an answer may move with the pictures beside it.
+TOLERANCE = {"fp32": 1e-4, "bf16": 0.1, "fp16": 0.02, "int8": 1e-4}
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        "openvino",
+        "openvino-fp32",
+        "openvino-bf16",
+        "openvino-int8",
+        "onnx",
+        "onnx-int8",
+        pytest.param("tensorrt", marks=pytest.mark.gpu),
+    ],
+)
+def engine(request, bundle, make_form):
+    """Every engine that runs here, through the one face."""
+    if request.param == "openvino":
+        return OpenVinoEngine(bundle.network, 2)
+    if request.param == "openvino-bf16":  # computed in bfloat16 where the processor can, emulated elsewhere
+        return OpenVinoEngine(bundle.network, 2, "bf16")
+    if request.param == "tensorrt":
+        return request.getfixturevalue("tensorrt_engine")
+    backend, _, precision = request.param.partition("-")
+    if backend == "onnx":
+        pytest.importorskip("onnxruntime")
+    if not precision:
+        return open_engine(bundle, backend, 2)
+    return open_form(make_form(backend, precision), 2)
+
+
+@pytest.fixture
+def tolerance(engine):
+    return TOLERANCE[engine.name.partition("-")[2]]
 
 
 def test_the_answer_has_the_promised_shape_and_type_and_holds_numbers(engine, images):
@@ -22,7 +53,7 @@ def test_the_answer_has_the_promised_shape_and_type_and_holds_numbers(engine, im
     assert (features.shape, features.dtype) == ((len(images), FEATURES), np.float32)
     assert np.isfinite(logits).all()
     assert np.isfinite(features).all()
-    assert engine.name in {"openvino-fp32", "openvino-bf16"}
+    assert engine.name.partition("-")[0] in {"openvino", "onnx", "tensorrt"}
 
 
 def test_no_pictures_are_answered_with_nothing(engine):
@@ -31,10 +62,9 @@ def test_no_pictures_are_answered_with_nothing(engine):
 
 
 @pytest.mark.parametrize("n", [1, LARGEST_BATCH - 1, LARGEST_BATCH, LARGEST_BATCH + 1, 2 * LARGEST_BATCH + 5])
-def test_an_answer_does_not_depend_on_the_company(engine, images, n):
+def test_an_answer_does_not_depend_on_the_company(engine, images, n, tolerance):
     whole, whole_features = engine.infer(images)
     logits, features = engine.infer(images[:n])
-    tolerance = 1e-4 if engine.name.endswith("fp32") else 0.1
     assert np.abs(logits - whole[:n]).max() <= tolerance
     assert np.abs(features - whole_features[:n]).max() <= tolerance * 10
 
@@ -47,14 +77,23 @@ def test_the_same_question_gets_the_same_answer(engine, images):
         assert np.array_equal(first[1], again[1])
 
 
-def test_an_answer_follows_its_picture_whatever_the_order(engine, images):
+def test_a_batch_beyond_any_profile_is_answered_whole(engine, images, tolerance):
+    many = np.concatenate([images] * 4)
+    assert len(many) > 256
+    logits, features = engine.infer(many)
+    once, _ = engine.infer(images)
+    assert np.isfinite(features).all()
+    assert np.abs(logits - np.concatenate([once] * 4)).max() <= tolerance
+
+
+def test_an_answer_follows_its_picture_whatever_the_order(engine, images, tolerance):
     order = np.random.default_rng(0).permutation(len(images))
     logits, _ = engine.infer(images)
     shuffled, _ = engine.infer(np.ascontiguousarray(images[order]))
-    assert np.abs(shuffled - logits[order]).max() <= (1e-4 if engine.name.endswith("fp32") else 0.1)
+    assert np.abs(shuffled - logits[order]).max() <= tolerance
 
 
-def test_several_threads_may_ask_at_once_and_each_gets_its_own_answer(engine, images):
+def test_several_threads_may_ask_at_once_and_each_gets_its_own_answer(engine, images, tolerance):
     asked = [np.ascontiguousarray(images[n : n + 9]) for n in range(6)]
     alone = [engine.infer(batch)[0] for batch in asked]
     answers = [None] * len(asked)
@@ -67,7 +106,7 @@ def test_several_threads_may_ask_at_once_and_each_gets_its_own_answer(engine, im
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(np.allclose(answer, one, atol=1e-4) for answer, one in zip(answers, alone, strict=True))
+    assert all(np.allclose(answer, one, atol=tolerance) for answer, one in zip(answers, alone, strict=True))
 
 
 def test_black_white_and_flat_pictures_give_numbers_too(engine):
@@ -78,7 +117,7 @@ def test_black_white_and_flat_pictures_give_numbers_too(engine):
 
 
 @pytest.mark.parametrize(
-    ("images", "error"),
+    ("wrong", "error"),
     [
         (np.zeros((1, 128, 128, 3), np.float32), TypeError),
         (np.zeros((1, 128, 128, 3), np.int8), TypeError),
@@ -91,9 +130,9 @@ def test_black_white_and_flat_pictures_give_numbers_too(engine):
         (np.zeros((2, 128, 128, 3), np.uint8)[:, ::-1], ValueError),
     ],
 )
-def test_it_is_strict_at_the_door(engine, images, error):
+def test_it_is_strict_at_the_door(engine, wrong, error):
     with pytest.raises(error, match="an engine takes"):
-        engine.infer(images)
+        engine.infer(wrong)
 
 
 def test_a_file_that_is_no_network_is_one_sentence(tmp_path):
@@ -103,20 +142,10 @@ def test_a_file_that_is_no_network_is_one_sentence(tmp_path):
     assert len(str(refused.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("choice", ["tensorrt", "onnx"])
-def test_an_engine_that_is_not_there_is_said_not_to_be(bundle, choice):
-    with pytest.raises(EngineUnavailable, match=f"^engine '{choice}' is not part of this version"):
-        open_engine(bundle, choice)
-
-
-def test_auto_is_openvino(bundle):
-    assert open_engine(bundle, "auto", 1).name.startswith("openvino-")
-
-
-def test_onnxruntime_gives_the_same_answers(bundle, engine, images):
+def test_onnxruntime_on_the_bundles_own_file_gives_the_same_answers(bundle, engine, images):
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(bundle.network, providers=["CPUExecutionProvider"])
     logits, _ = session.run(["logits", "features"], {"images": images})
     ours, _ = engine.infer(images)
-    assert np.abs(ours - logits).max() <= (1e-2 if engine.name.endswith("fp32") else 0.5)
-    assert np.array_equal(ours.argmax(axis=1), logits.argmax(axis=1)) or engine.name.endswith("bf16")
+    assert np.abs(ours - logits).max() <= {"fp32": 1e-2, "int8": 1.5}.get(engine.name.partition("-")[2], 0.5)
+    assert (ours.argmax(axis=1) == logits.argmax(axis=1)).mean() >= (1 if engine.name.endswith("fp32") else 0.98)

@@ -1,0 +1,71 @@
+"""Judging a compiled form: agreement with the reference on real pictures, and speed beside the engine without it."""
+
+import time
+from collections.abc import Sequence
+from typing import Final, cast
+
+import numpy as np
+
+from engine_build.agreement import compare
+from smear.bundle import Bundle
+from smear.labelled import Pixels
+from worker.engines import trt
+from worker.engines.face import Engine, EngineUnavailable, Floats, Images
+from worker.engines.forms import BadForm, StoredForm, Verification
+from worker.engines.gpu import open_gpu
+from worker.engines.select import open_form
+from worker.engines.tensorrt import TensorRtEngine, mismatch, missing
+from worker.engines.trt import Flavour
+
+
+#: Pictures a batch, and how often each engine has its turn; the best counts.
+BATCH: Final = 64
+TURNS: Final = 8
+
+
+def judge(
+    engine: Engine, default: Engine, reference: Floats, pixels: Pixels, bundle: Bundle, data: str
+) -> Verification:
+    """The verdict on an engine over labelled pictures, `default` being what runs where there is no compiled form."""
+    found = compare(engine, reference, pixels.images, pixels.labels, bundle.manifest.calibration.temperature)
+    ours, theirs = alternating([engine, default], pixels.images)
+    return Verification(
+        images=found.images,
+        data=data,
+        largest_difference=found.largest_difference,
+        type_agreement=found.type_agreement,
+        class_average=found.class_average,
+        reference_class_average=found.reference_class_average,
+        images_per_second=ours,
+        times_default=ours / theirs,
+        reasons=tuple(found.failures(bundle.manifest.limits)),
+    )
+
+
+def alternating(engines: Sequence[Engine], images: Images, batch: int = BATCH, turns: int = TURNS) -> list[float]:
+    """Pictures a second of each engine, its best of so many turns; they take turns, so that all see the same host."""
+    some = np.ascontiguousarray(np.resize(images, (batch, *images.shape[1:])))
+    seconds = [[np.inf] for _ in engines]
+    for turn in range(turns + 1):
+        for engine, took in zip(engines, seconds, strict=True):
+            began = time.perf_counter()
+            engine.infer(some)
+            if turn:  # the first pays for what the engine sets up
+                took.append(time.perf_counter() - began)
+    return [batch / min(took) for took in seconds]
+
+
+def open_stored(stored: StoredForm, threads: int = 1) -> Engine:
+    """The engine of any compiled form; raises EngineUnavailable or BadForm where this host cannot run it."""
+    if stored.form.backend != "tensorrt":
+        return open_form(stored, threads)
+    lacking = missing()
+    if lacking:
+        raise EngineUnavailable(f"it was built and not run: {'; '.join(lacking)}")
+    loaded = trt.load(cast("Flavour", stored.form.runtime))
+    gpu = open_gpu()
+    why = mismatch(stored, gpu, loaded)
+    if why is not None:
+        gpu.close()
+        raise BadForm(why)
+    return TensorRtEngine(stored, gpu, loaded)
