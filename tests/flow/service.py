@@ -33,6 +33,7 @@ class Service:
             "WNET_SETTLE_SECONDS": "2",
             "WNET_SCAN_SECONDS": "5",
             "WNET_COMPILE": "false",
+            "WNET_DISK_RESERVE_MB": "20",
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -123,9 +124,9 @@ class Service:
             return connection.execute(query).fetchall()
 
     def dump(self) -> list[str]:
-        """The whole database as SQL."""
+        """The whole database as SQL, but for the sources: they say when they were scanned last."""
         with sqlite3.connect(f"file:{self.var / 'wnet.sqlite'}?mode=ro", uri=True, timeout=30) as connection:
-            return list(connection.iterdump())
+            return [line for line in connection.iterdump() if not line.startswith('INSERT INTO "sources"')]
 
     def states(self) -> dict[str, tuple[int, str]]:
         """(revision, state) of every slide's latest revision, by slide."""
