@@ -138,7 +138,7 @@ def postgres() -> Iterator[str]:
 def restart_postgres(postgres: str) -> Callable[[], None]:
     """restart_postgres(): end every connection and transaction of that server, and start it again."""
     folder = Path(postgres.partition("host=")[2])
-    control = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))[-1]
+    control = max(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
 
     def restart() -> None:
         owner = (folder / "data").stat()

@@ -1,4 +1,4 @@
-"""Workers that really die over a slide: the picture that does it is found, its neighbours come out, nobody else pays."""
+"""Workers that really die over a slide: the culprit is found, its neighbours come out, and nobody else pays."""
 
 import faulthandler
 import hashlib
@@ -49,9 +49,7 @@ def attempt(make_work, fake_engine, settings):
     first; its end, told to the database as the supervisor tells it (or not, with told=False).
     """
 
-    def run(
-        store, revision, plant=lambda patch: None, *, told=True, engine=fake_engine, out_of_memory=False, **changed
-    ):
+    def run(store, revision, plant=lambda _: None, *, told=True, engine=fake_engine, out_of_memory=False, **changed):
         store.close()  # a connection must not be shared with a child
         make = make_work
         child = os.fork()
@@ -93,6 +91,17 @@ def killing(content, how):
         patch.setattr(reading, "to_pixels", to_pixels)
 
     return plant
+
+
+def slowly(patch):
+    """A plant: decoding takes a while, so that kills meet it."""
+    real = reading.to_pixels
+
+    def to_pixels(data, geometry):
+        time.sleep(0.02)
+        return real(data, geometry)
+
+    patch.setattr(reading, "to_pixels", to_pixels)
 
 
 def row(store, revision):
@@ -213,7 +222,7 @@ def test_an_engine_that_dies_condemns_no_picture(sqlite_store, drop, make_slide,
 
     make_slide(drop, "S-1", 3)
     revision = queue_slide(sqlite_store)
-    run_until_done(attempt, sqlite_store, revision, lambda patch: None, engine=FakeDeadlyEngine(), max_attempts=5)
+    run_until_done(attempt, sqlite_store, revision, lambda _: None, engine=FakeDeadlyEngine(), max_attempts=5)
     found = row(sqlite_store, revision)
     assert (found.state, found.deaths) == ("failed", 5)
     assert found.reason == "a worker died 5 times over it"
@@ -264,8 +273,7 @@ def test_random_kills_leave_every_slide_classified_once_and_only_the_planted_kil
                 patch = pytest.MonkeyPatch()
                 for content in planted:
                     killing(content, sigsegv)(patch)
-                real = reading.to_pixels
-                patch.setattr(reading, "to_pixels", lambda data, g: (time.sleep(0.02), real(data, g))[1])
+                slowly(patch)
                 own = Store(sqlite_store.engine.url.render_as_string(hide_password=False))
                 make_work(own, fake_engine).do(revision)
                 code = 0
@@ -292,6 +300,7 @@ def test_random_kills_leave_every_slide_classified_once_and_only_the_planted_kil
 
 def test_only_the_dead_process_claims_are_ended(store, queue_slide):
     mine, other = queue_slide(store, "S-1"), queue_slide(store, "S-2")
+    ledger.mark_published(store, [mine, other])
     ledger.claim(store, mine, process_name(11))
     ledger.claim(store, other, process_name(12))
     assert bury(store, process_name(11), End("was ended by SIGKILL", own=False), 10) == 1
