@@ -50,7 +50,11 @@ class Service:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait_for(lambda: self.said().count("event=watching") > watching, 30)
+        try:
+            self.wait_for(lambda: self.said().count("event=watching") > watching, 120)
+        except AssertionError:
+            self.stop()
+            raise
 
     def stop(self) -> float:
         """Stop it as Ctrl-C does; seconds that took. Whatever is left over is killed and is an error."""

@@ -225,7 +225,7 @@ def test_an_engine_that_dies_condemns_no_picture(sqlite_store, drop, make_slide,
     run_until_done(attempt, sqlite_store, revision, lambda _: None, engine=FakeDeadlyEngine(), max_attempts=5)
     found = row(sqlite_store, revision)
     assert (found.state, found.deaths) == ("failed", 5)
-    assert found.reason == "a worker died 5 times over it"
+    assert found.reason == "its worker died 5 times over it"
     assert suspects(sqlite_store) == {}
     assert ledger.retry(sqlite_store, ["S-1"]) == 1
     attempt(sqlite_store, revision)
