@@ -170,16 +170,13 @@ def test_two_revisions_recorded_at_once_never_wait_for_each_other_in_a_circle(
 
 
 def test_a_server_is_told_to_let_go_of_what_a_dead_host_held(postgres_store):
-    with postgres_store.read() as session:
-        shown = {
-            name: session.connection().exec_driver_sql(f"SHOW {name}").scalar()
-            for name in ("lock_timeout", "idle_in_transaction_session_timeout", "transaction_isolation")
-        }
-    assert shown == {
-        "lock_timeout": "30s",
-        "idle_in_transaction_session_timeout": "1min",
-        "transaction_isolation": "read committed",
-    }
+    names = ("lock_timeout", "idle_in_transaction_session_timeout", "tcp_keepalives_idle", "transaction_isolation")
+    shown = {}
+    for how in ("read", "write"):
+        with getattr(postgres_store, how)() as session:
+            shown[how] = [session.connection().exec_driver_sql(f"SHOW {name}").scalar() for name in names]
+    # On a Unix socket there is no line to keep alive: the server shows 0.
+    assert shown == {"read": ["30s", "0", "0", "read committed"], "write": ["30s", "1min", "0", "read committed"]}
 
 
 @pytest.mark.parametrize("url", ["postgres://host/name", "postgresql://host/name", "postgresql+psycopg://host/name"])
