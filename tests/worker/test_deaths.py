@@ -13,8 +13,8 @@ from sqlmodel import select
 from smear.store import Store
 from smear.tables import DifferentialRow, PictureRow, RevisionRow, SuspectRow
 from worker import ledger, reading, work
-from worker.dead import bury, bury_patiently, end_claim
-from worker.ending import SILENT, End, of_status, process_name
+from worker.dead import bury
+from worker.ending import SILENT, of_status, process_name
 
 
 def sigsegv():
@@ -293,48 +293,6 @@ def test_random_kills_leave_every_slide_classified_once_and_only_the_planted_kil
     with sqlite_store.read() as session:
         found = {d.revision: d.classified for d in session.exec(select(DifferentialRow))}
     assert found == {revision: 3 if n in {2, 5} else 4 for n, revision in enumerate(revisions)}
-
-
-# --- claims of the dead ------------------------------------------------------------------------------------------
-
-
-def test_only_the_dead_process_claims_are_ended(store, queue_slide):
-    mine, other = queue_slide(store, "S-1"), queue_slide(store, "S-2")
-    ledger.mark_published(store, [mine, other])
-    ledger.claim(store, mine, process_name(11))
-    ledger.claim(store, other, process_name(12))
-    assert bury(store, process_name(11), End("was ended by SIGKILL", own=False), 10) == 1
-    assert ledger.to_publish(store, 9) == [mine]
-    assert row(store, other).claimed_by == process_name(12)
-    assert bury(store, process_name(11), SILENT, 10) == 0
-
-
-def test_a_claim_that_beat_since_is_not_ended(store, queue_slide):
-    claim = ledger.claim(store, queue_slide(store), process_name(11))
-    (seen,) = ledger.held(store)
-    ledger.take_in_hand(store, claim, "c" * 64)
-    assert not end_claim(store, seen, SILENT, 10)
-    assert not end_claim(store, seen, SILENT, 1)
-    assert suspects(store) == {}
-
-
-def test_a_death_is_reported_once_the_database_is_back(sqlite_store, queue_slide, monkeypatch, clock):
-    from smear.store import StoreUnavailable
-    from worker import dead
-
-    ledger.claim(sqlite_store, queue_slide(sqlite_store), process_name(11))
-    real, away = ledger.held, [3]
-
-    def held(store):
-        if away[0]:
-            away[0] -= 1
-            raise StoreUnavailable("locked")
-        return real(store)
-
-    monkeypatch.setattr(dead.ledger, "held", held)
-    assert bury_patiently(sqlite_store, process_name(11), SILENT, 10, clock=clock, sleep=clock.pass_) == 1
-    away[0] = 10**6
-    assert bury_patiently(sqlite_store, process_name(11), SILENT, 10, clock=clock, sleep=clock.pass_) == 0
 
 
 def test_told_to_end_at_once_a_worker_hands_its_slide_back_uncounted(
