@@ -1,0 +1,164 @@
+"""The running service with faults in it: the real supervisor and its real processes, each behind the wrapper."""
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from faults.plan import Plan
+from flow.service import PROJECT, Service
+from redis import Redis
+from supervisor.xmlrpc import SupervisorTransport
+
+from smear.settings import Settings
+from smear.store import Store, schema_problem
+
+
+class FaultyService(Service):
+    """A service whose parts can be killed, paused, cut off and told to fail, from outside and at named steps."""
+
+    command = ("tests/faults/supervised.py",)
+
+    def __init__(
+        self, var: Path, *, workers: int = 1, modes: tuple[str, ...] = (), patience: float = 1.0, **settings: str
+    ) -> None:
+        super().__init__(var, **settings)
+        self.patience = patience
+        self.plan = Plan(var.parent / "plan")
+        for mode in modes:
+            self.plan.switch(mode)
+        self.environment |= {"FAULTS_PLAN": str(var.parent / "plan"), "FAULTS_WORKERS": str(workers)}
+        names = {n.removeprefix("WNET_").lower(): v for n, v in self.environment.items() if n.startswith("WNET_")}
+        self.settings = Settings(_env_file=None, **names)  # type: ignore[arg-type]
+        self.drop = self.settings.sources[0].root
+        self.store = Store(self.settings.database)
+
+    # --- killing and pausing
+
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """Meanwhile every process of that line of the Procfile stands still."""
+        stopped = self.processes(name)
+        for process in stopped:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in stopped:
+                if process.is_running():
+                    process.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """Meanwhile the supervisor keeps one of its processes stopped."""
+        self._supervisor().stopProcess(name)
+        try:
+            yield
+        finally:
+            self._supervisor().startProcess(name, False)
+
+    def _supervisor(self) -> Any:
+        socket = self.settings.socket_folder / "supervisor.sock"
+        transport = SupervisorTransport(None, None, f"unix://{socket}")
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor
+
+    def wake(self) -> None:
+        """Whatever a ticket has stopped goes on."""
+        for process in self.processes():
+            try:
+                if process.status() == psutil.STATUS_STOPPED:
+                    process.send_signal(signal.SIGCONT)
+            except psutil.NoSuchProcess:
+                continue
+
+    @contextmanager
+    def another_worker(self) -> Iterator[subprocess.Popen[bytes]]:
+        """One worker more, started by hand beside the supervisor's."""
+        line = "celery --quiet -A worker worker -Q slides -P solo --without-gossip --without-mingle -n second@%h"
+        with self.log.open("ab") as log:
+            more = subprocess.Popen(
+                [sys.executable, "tests/faults/wrapped.py", *line.split()],
+                cwd=PROJECT, env=self.environment, stdout=log, stderr=log,
+            )  # fmt: skip
+        try:
+            yield more
+        finally:
+            more.kill()
+            more.wait()
+
+    # --- broker and database
+
+    def broker(self) -> "Redis[bytes]":
+        """A client of the service's own broker."""
+        return Redis(unix_socket_path=str(self.settings.broker_socket), socket_timeout=10)
+
+    def flush(self) -> None:
+        """FLUSHALL: every message is gone."""
+        with self.broker() as client:
+            client.flushall()
+
+    def queued(self) -> int:
+        """Messages that wait in the broker."""
+        with self.broker() as client:
+            return int(client.llen("wnet:slides"))
+
+    def damage(self) -> str | None:
+        """What is wrong with the database's file; None for nothing."""
+        if self.store.file is None:
+            return schema_problem(self.store)
+        with sqlite3.connect(self.store.file, timeout=30) as connection:
+            (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
+        return None if verdict == "ok" else str(verdict)
+
+    # --- what the log shows
+
+    def spawned(self) -> int:
+        """How often the supervisor has started a process."""
+        logs = sorted((self.var / "logs").glob("supervisor.log*"))
+        return sum(log.read_text(encoding="utf-8", errors="replace").count("INFO spawned") for log in logs)
+
+    def end(self) -> None:
+        """Stop it by whatever means, and close what was opened."""
+        self.plan.withdraw()
+        self.wake()
+        try:
+            self.stop()
+        finally:
+            self.store.close()
+            if not self.settings.socket_folder.is_relative_to(self.var):
+                shutil.rmtree(self.settings.socket_folder, ignore_errors=True)
+
+
+@contextmanager
+def locked(database: Path, seconds: float) -> Iterator[None]:
+    """Another process holds the SQLite database's lock for so long."""
+    code = (
+        "import sqlite3, sys, time; c = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None); "
+        "c.execute('BEGIN EXCLUSIVE'); print('locked', flush=True); "
+        "time.sleep(float(sys.argv[2])); c.execute('ROLLBACK')"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(database), str(seconds)], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "locked\n"
+        yield
+        holder.wait()
+
+
+def wait(condition: Any, seconds: float, what: str) -> float:
+    """Wait until it holds; seconds that took. Fails in words."""
+    started = time.monotonic()
+    while not condition():
+        waited = time.monotonic() - started
+        assert waited < seconds, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.1)
+    return time.monotonic() - started
