@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from smear.plain import PlainError
 from smear.settings import BadSettings, Settings, load_settings, private_folder
 from worker.broker import server_program
+from worker.ending import out_of_memory_kills
 from worker.install import prepare
 
 
@@ -32,6 +34,35 @@ LOG_BYTES: Final = "5MB"
 LOG_BACKUPS: Final = 3
 #: Processes that do their work once a start: they are not started again when they end.
 ONCE: Final = frozenset({"compile"})
+#: Processes that claim slides.
+WORKERS: Final = frozenset({"worker"})
+
+
+class WatchfulOptions(ServerOptions):  # type: ignore[misc]
+    """supervisord's window on the system, which reports how workers end: only their parent can tell a crash from a
+    kill, and a slide whose worker is known to be dead need not wait for its lease.
+    """
+
+    def __init__(self, project: Path) -> None:
+        super().__init__()
+        self._project, self._memory_kills = project, out_of_memory_kills()
+
+    def waitpid(self) -> tuple[int | None, int | None]:
+        """As supervisord's: the next child that has ended, with its wait status."""
+        pid, status = super().waitpid()
+        process = self.pidhistory.get(pid) if pid else None
+        if process is not None and process.config.name in WORKERS and status:
+            self._report(pid, status)
+        return pid, status
+
+    def _report(self, pid: int, status: int) -> None:
+        before, self._memory_kills = self._memory_kills, out_of_memory_kills()
+        # In a process of its own: the database may be away, and supervising goes on meanwhile.
+        command = [sys.executable, "-c", "from worker.cli import main; main()", "died"]
+        command += ["--pid", str(pid), "--status", str(status)]
+        command += ["--out-of-memory"] if self._memory_kills > before else []
+        with contextlib.suppress(OSError):  # then the lease runs out
+            subprocess.Popen(command, cwd=self._project, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 - our own argument list
 
 
 class ForeverSupervisor(Supervisor):  # type: ignore[misc]
@@ -172,7 +203,7 @@ def main() -> int:
         supervisor_configuration(read_procfile(project / "Procfile"), settings, project), encoding="utf-8"
     )
     _say_where(settings)
-    options = ServerOptions()
+    options = WatchfulOptions(project)
     options.realize(["-n", "-c", os.fspath(configuration)])
     options.first, options.test = True, False
     ForeverSupervisor(options).main()

@@ -71,8 +71,10 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=15.0, gt=0, allow_inf_nan=False)
     #: A worker that gets no further with one slide for this long ends itself; the supervisor starts another.
     stall_seconds: float = Field(default=120.0, gt=0, allow_inf_nan=False)
-    #: How often a slide may kill its worker before it is given up; kills from outside count too, so not too few.
+    #: How often a worker may die over a slide, or find its share away, before the slide is given up.
     max_attempts: int = Field(default=10, ge=1)
+    #: Below this much free room in WNET_VAR, the broker's folder or the database's no slide is claimed.
+    disk_reserve_mb: int = Field(default=500, ge=0)
     #: Messages waiting in the broker at any time; the database holds the rest of the backlog.
     queue_window: int = Field(default=256, ge=1)
 
@@ -152,6 +154,14 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The SQLAlchemy URL: WNET_DATABASE_URL, else SQLite under WNET_VAR."""
         return self.database_url or f"sqlite:///{self.var / 'wnet.sqlite'}"
+
+    @property
+    def state_folders(self) -> tuple[Path, ...]:
+        """The folders on this machine that grow with the work; they may lie on different disks."""
+        folders = [self.var, *([self.var / "broker"] if self.embedded_broker else [])]
+        if self.database_url.startswith("sqlite:///"):
+            folders.append(Path(self.database_url.removeprefix("sqlite:///")).absolute().parent)
+        return tuple(folders)
 
     @property
     def embedded_broker(self) -> bool:

@@ -73,6 +73,7 @@ class SourceRow(SQLModel, table=True):
     name: str = Field(unique=True, max_length=64)
     layout: str
     geometry: str
+    scanned_at: datetime | None = _time(nullable=True)
 
 
 class SlideRow(SQLModel, table=True):
@@ -94,6 +95,10 @@ class RevisionRow(SQLModel, table=True):
     `token` fences off whoever lost the lease: it grows with every claim and every release, and a result is
     written only under the token it was claimed with. `published_at` is the outbox: null means that the broker has
     not accepted a message for this revision yet.
+
+    `attempts` counts claims, before any work. `deaths` counts those whose worker died over it, as far as that was not
+    somebody's doing outside; from the first on pictures are taken one by one, and `in_hand` is the content that is
+    being decoded and classified alone right now.
     """
 
     __tablename__ = "revisions"
@@ -112,6 +117,8 @@ class RevisionRow(SQLModel, table=True):
     token: int = 0
     claimed_by: str | None = Field(default=None, max_length=128)
     beat: int = 0
+    deaths: int = 0
+    in_hand: str | None = Field(default=None, max_length=64)
     arrived_at: datetime = _time(nullable=False)
     settled_at: datetime | None = _time(nullable=True)
     published_at: datetime | None = _time(nullable=True)
@@ -146,6 +153,21 @@ class PictureRow(SQLModel, table=True):
     mtime_ns: int = Field(sa_column=Column(BigInteger, nullable=False))
     ctime_ns: int = Field(sa_column=Column(BigInteger, nullable=False))
     inode: str = Field(sa_column=Column(String(20), nullable=False))
+
+
+class SuspectRow(SQLModel, table=True):
+    """A content that was alone in a worker's hands when that died. From `quarantined_at` on nobody decodes it.
+
+    `revision` is where it happened last; no foreign key, since that may be purged.
+    """
+
+    __tablename__ = "suspects"
+    sha256: str = Field(primary_key=True, max_length=64)
+    deaths: int
+    ended: str
+    revision: int
+    since: datetime = _time(nullable=False)
+    quarantined_at: datetime | None = _time(nullable=True)
 
 
 class BundleRow(SQLModel, table=True):

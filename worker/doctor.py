@@ -22,11 +22,10 @@ from worker.engines.forms import Form, StoredForm, stored_forms
 from worker.engines.select import open_engine
 from worker.finding import Finding
 from worker.queue import depth, sender
+from worker.room import short_of_room
 from worker.watch.observe import on_network
 
 
-#: Below this a database and its log cannot be trusted to grow.
-RESERVE_BYTES: Final = 500 * 2**20
 _INOTIFY_WATCHES: Final = Path("/proc/sys/fs/inotify/max_user_watches")
 _NVIDIA: Final = Path("/proc/driver/nvidia/version")
 
@@ -55,10 +54,9 @@ def _state_folder(settings: Settings) -> Finding:
             "state folder", "bad", f"{settings.var} is not writable", "chown it to this user, or set WNET_VAR"
         )
     free = shutil.disk_usage(there).free
-    if free < RESERVE_BYTES:
-        return Finding(
-            "state folder", "bad", f"{free // 2**20} MB free at {settings.var}", "make room, or set WNET_VAR"
-        )
+    if (short := short_of_room(settings)) is not None:
+        found = f"{short[1] // 2**20} MB free at {short[0]}: no slide is classified"
+        return Finding("state folder", "bad", found, "make room, or set WNET_VAR or WNET_DISK_RESERVE_MB")
     if settings.database.startswith("sqlite") and on_network(there):
         cure = "SQLite needs a local disk: set WNET_VAR to one, or WNET_DATABASE_URL to PostgreSQL"
         return Finding("state folder", "bad", f"{settings.var} is on a network share", cure)

@@ -119,6 +119,7 @@ class SourceWatch:
         if self._away:
             log.info("drop folder is back", drop=str(self._source.root))
         self._away = False
+        ledger.scanned(self._store, self._row)
 
     def adopt(self, now: float) -> None:
         """Follow what the database calls arriving: slides that a worker handed back, or an earlier watcher left."""
