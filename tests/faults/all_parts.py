@@ -13,11 +13,11 @@ ALL: Final[tuple[Part, ...]] = (
     *writers.PARTS,
     *deliveries.PARTS,
     *events.PARTS[:-1],
-    *kills.PARTS[1:],
+    *(one for one in kills.PARTS if one.name != "worker-kills"),
     *outages.PARTS[:2],
     # Each on a service of its own.
     *events.PARTS[-1:],
-    *kills.PARTS[:1],
+    *(one for one in kills.PARTS if one.name == "worker-kills"),
     *killers.PARTS,
     *outages.PARTS[2:],
     *recovery.PARTS,

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from faults.all_parts import part
 from faults.part import Outcome, Part
+from faults.parts.killers import MOST_DEATHS
 from faults.stage import Stage
 
 
@@ -45,7 +46,7 @@ COUNTERPROOFS: Final = (
     ),
     Counterproof(
         "supervisor",
-        "worker-kills",
+        "each-killed",
         "what is killed is not started again",
         lambda outcome: outcome.verdict.missing > 0 and not outcome.acted["supervisor"],
     ),
@@ -59,6 +60,8 @@ COUNTERPROOFS: Final = (
         "cap",
         "killers",
         "a picture that kills its worker kills every one that follows",
-        lambda outcome: outcome.verdict.missing > 0 and outcome.figures.get("most_deaths_of_one_killer", 0) > 4,
+        lambda outcome: (
+            outcome.verdict.missing > 0 and outcome.figures.get("most_deaths_of_one_killer", 0) > MOST_DEATHS
+        ),
     ),
 )

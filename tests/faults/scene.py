@@ -28,7 +28,8 @@ ACTS: Final = {
     "outbox": ("broker is away",),
     "hearing": ("messages wait but none arrive here",),
     "retry": ('"not now"', "still changing", "a step failed", "database is away", "drop folder is away"),
-    "quarantine": ("quarantined",),
+    "quarantine": ("put into quarantine",),
+    "reserve": ("the disk is nearly full",),
 }
 
 

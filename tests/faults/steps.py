@@ -22,10 +22,10 @@ from faults.plan import Plan
 #: Where a worker can be killed: the function that has just done the step.
 KILL_STEPS: Final = {
     "claimed": "worker.ledger.claim",
-    "hashed": "worker.reading.sha256",
-    "decoded": "worker.reading.prepare",
-    "inferred": "worker.engines.openvino.OpenVinoEngine.infer",
-    "before-commit": "worker.record._differential",  # the last of the transaction's writes
+    "hashed": "worker.reading.fetch",
+    "decoded": "worker.reading.to_pixels",
+    "inferred": "worker.classify.infer",
+    "before-commit": "worker.record.write",
     "after-commit": "worker.work.record",
     "before-ack": "worker.work.Work.do",
 }
@@ -43,7 +43,7 @@ def install(plan: Plan, role: str) -> None:
             wrap(name, functools.partial(_then, plan, step))
         for step, name in WORKER_READS.items():
             wrap(name, functools.partial(_first, plan, step))
-        wrap("worker.reading.prepare", functools.partial(_dying_of_killers, plan))
+        wrap("worker.reading.to_pixels", functools.partial(_dying_of_killers, plan))
         if plan.mode("no-fencing"):
             wrap("worker.work.record", _whatever_the_token)
     else:
@@ -54,6 +54,8 @@ def install(plan: Plan, role: str) -> None:
         if plan.mode("no-reconciler"):
             for name in ("_end_silent_claims", "_find_lost_messages"):
                 wrap(f"worker.watch.reconcile.Reconciler.{name}", lambda _: lambda *_: None)
+        if plan.mode("no-cap"):
+            wrap("worker.watch.reconcile.end_claim", _whoever_died)
     _other_clock(plan)
 
 
@@ -161,6 +163,17 @@ def _whatever_the_token(record: Callable[..., None]) -> Callable[..., None]:
         record(store, dataclasses.replace(claim, token=token), *more, **named)
 
     return wrapped
+
+
+def _whoever_died(_: Callable[..., bool]) -> Callable[..., bool]:
+    """The cap switched off: a dead worker's claim is taken back, and nobody counts how many have died."""
+    from worker import ledger
+    from worker.ending import End
+
+    def end_claim(store: Any, claim: Any, *_: Any) -> bool:
+        return bool(ledger.take_back(store, claim, End("died, and nobody counts", own=False)))
+
+    return end_claim
 
 
 def _timed(plan: Plan, what: str, function: Callable[..., Any]) -> Callable[..., Any]:

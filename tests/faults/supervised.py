@@ -28,9 +28,13 @@ def main() -> int:
     read = supervise.read_procfile
     workers = int(os.environ.get("FAULTS_WORKERS", "1"))
     supervise.read_procfile = lambda path: wrapped(read(path), workers)
-    if Plan(Path(os.environ["FAULTS_PLAN"])).mode("no-supervisor"):
-        # A process of this set is not started again.
-        supervise.ONCE = frozenset({"broker", "watcher", "worker", *(f"worker{n}" for n in range(2, workers + 1))})
+    names = frozenset({"worker", *(f"worker{n}" for n in range(2, workers + 1))})
+    supervise.WORKERS = names
+    plan = Plan(Path(os.environ["FAULTS_PLAN"]))
+    if plan.mode("no-supervisor"):
+        supervise.ONCE = names | {"broker", "watcher"}  # a process of this set is not started again
+    if plan.mode("no-cap"):
+        supervise.WatchfulOptions._report = lambda *_: None
     return int(supervise.main())
 
 

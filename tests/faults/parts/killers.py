@@ -11,6 +11,8 @@ from faults.scene import Scene
 from smear.files import sha256
 
 
+#: Once among others, then twice alone.
+MOST_DEATHS: Final = 3
 #: Ways to die that are the picture's own doing, in turn.
 MANNERS: Final = ("segv", "exit", "abort")
 
@@ -65,10 +67,19 @@ def _killers(scene: Scene) -> None:
         service.plan.give("kill", "decoded")
         scene.wait(lambda: not service.plan.waiting(), 90, "no worker was left to kill")
         scene.inject("worker kill -9")
-    scene.finish(120 if not scene.off else 60)
-    died = [note["of"] for note in service.plan.notes(what="died")]
-    worst = max((died.count(killer) for killer in planted), default=0)
-    scene.outcome.figures |= {"deaths": len(died), "most_deaths_of_one_killer": worst}
+
+    def worst() -> int:
+        died = [note["of"] for note in service.plan.notes(what="died")]
+        return max(died.count(killer) for killer in planted)
+
+    if scene.off:
+        scene.wait(lambda: worst() > MOST_DEATHS, 120, "nobody died")
+    else:
+        scene.finish(120)
+    scene.outcome.figures |= {"deaths": len(service.plan.notes(what="died")), "most_deaths_of_one_killer": worst()}
+    if scene.off:
+        return
+    assert worst() <= MOST_DEATHS
     scene.outcome.acted["quarantine"] += len(planted)
     found = quarantined(scene)
     assert found == planted, f"in quarantine by mistake: {found - planted}; not in it: {planted - found}"

@@ -34,6 +34,15 @@ def kill_one(scene: Scene, service: FaultyService, name: str) -> None:
     scene.inject(f"{name} kill -9")
 
 
+def _each_killed(scene: Scene) -> None:
+    service = scene.service()
+    for _ in range(scene.size("rounds")):
+        for name in ("worker", "watcher", "broker"):
+            scene.drop(2)
+            kill_one(scene, service, name)
+    scene.finish(60 if not scene.off else 15)
+
+
 def _worker_kills(scene: Scene) -> None:
     service = scene.service(workers=scene.size("workers"))
     with scene.dropping(0.05):
@@ -78,7 +87,7 @@ def _flush(scene: Scene) -> None:
             scene.inject("FLUSHALL")
         if not scene.off:
             scene.finish(60)
-    scene.finish(60 if not scene.off else 20)
+    scene.finish(60 if not scene.off else 12)
 
 
 def write_slowly(source: Path, target: Path, seconds: float) -> None:
@@ -137,6 +146,14 @@ def _stop_and_start(scene: Scene) -> None:
 
 
 PARTS: Final = (
+    Part(
+        "each-killed",
+        "worker, watcher and broker killed in turn",
+        _each_killed,
+        full={"rounds": 5},
+        short={"rounds": 1},
+        expects=frozenset({"supervisor"}),
+    ),
     Part(
         "worker-kills",
         "workers killed at random and at every named step",
