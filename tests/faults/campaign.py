@@ -137,6 +137,8 @@ def main() -> int:
         proofs = [proof for proof in COUNTERPROOFS if not asked.part or f"without-{proof.off}" in asked.part]
         right = _play_parts(stage, report, wanted, asked.scale, again)
         right = _play_counterproofs(stage, report, proofs, again) and right
+    except KeyboardInterrupt:
+        print("broken off: the same command goes on where it was", flush=True)
     finally:
         stage.close()
         if right:

@@ -1,5 +1,6 @@
 """Pictures spoilt in every way a disk, a network or an ill will spoils them. Seeded: a number names a mutation."""
 
+import functools
 import io
 import random
 import struct
@@ -12,6 +13,7 @@ from PIL import Image
 Mutation = Callable[[bytes, random.Random], bytes]
 
 
+@functools.cache
 def as_format(jpeg: bytes, kind: str) -> bytes:
     """The same picture as JPEG, PNG, BMP or TIFF."""
     if kind == "JPEG":
