@@ -28,14 +28,16 @@ class FaultyService(Service):
     command = ("tests/faults/supervised.py",)
 
     def __init__(
-        self, var: Path, *, workers: int = 1, modes: tuple[str, ...] = (), patience: float = 1.0, **settings: str
+        self, home: Path, *, workers: int = 1, modes: tuple[str, ...] = (), patience: float = 1.0, **settings: str
     ) -> None:
-        super().__init__(var, **settings)
+        """`home` holds plan and log, and WNET_VAR where the settings name no other."""
+        super().__init__(Path(settings.get("WNET_VAR", home / "var")), **settings)
+        self.log = home / "run.log"
         self.patience = patience
-        self.plan = Plan(var.parent / "plan")
+        self.plan = Plan(home / "plan")
         for mode in modes:
             self.plan.switch(mode)
-        self.environment |= {"FAULTS_PLAN": str(var.parent / "plan"), "FAULTS_WORKERS": str(workers)}
+        self.environment |= {"FAULTS_PLAN": str(home / "plan"), "FAULTS_WORKERS": str(workers)}
         names = {n.removeprefix("WNET_").lower(): v for n, v in self.environment.items() if n.startswith("WNET_")}
         self.settings = Settings(_env_file=None, **names)  # type: ignore[arg-type]
         self.drop = self.settings.sources[0].root

@@ -39,10 +39,10 @@ class Stage:
             self.close()
         if self._service is None:
             self._services += 1
-            var = self.folder / f"service{self._services}" / "var"
-            var.parent.mkdir(parents=True)
+            home = self.folder / f"service{self._services}"
+            home.mkdir(parents=True)
             self._service = FaultyService(
-                var, workers=workers, modes=modes, patience=self.patience, **(QUICK | settings)
+                home, workers=workers, modes=modes, patience=self.patience, **(QUICK | settings)
             )
             self._wanted = wanted
             self._service.start()

@@ -30,7 +30,7 @@ KILL_STEPS: Final = {
     "before-ack": "worker.work.Work.do",
 }
 #: Where reading can fail: the function that is about to be called.
-WORKER_READS: Final = {"read": "worker.reading.read_file", "look": "worker.work._look"}
+WORKER_READS: Final = {"read": "worker.reading.read_file", "look": "smear.layout.SlidesLayout.look"}
 WATCHER_READS: Final = {"watch-read": "worker.watch.changes.read_file", "watch-look": "smear.layout.SlidesLayout.look"}
 #: Errors that a step may be told to raise.
 ERRORS: Final = {"EIO", "ESTALE", "EBUSY"}

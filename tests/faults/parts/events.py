@@ -14,7 +14,9 @@ from smear.tables import SlideRow
 
 
 #: The kernel drops events where more than this many wait.
-QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
+QUEUE: Final = Path("/proc/sys/fs/inotify/max_queued_events")
+#: What the log then says.
+OVERFLOWED: Final = "Inotify queue overflowed; filesystem events were lost"
 
 
 def _no_events(scene: Scene) -> None:
@@ -38,7 +40,8 @@ def _overflow(scene: Scene) -> None:
     service = scene.service()
     noise = service.drop / "noise"
     noise.mkdir(exist_ok=True)
-    time.sleep(1.5)  # until it is observed too
+    time.sleep(min(scene.seconds(1.5), 20))  # until it is observed too
+    overflowed = service.said().count(OVERFLOWED)
     limit = int(QUEUE.read_text()) if QUEUE.exists() else 16_384
     files = max(scene.size("files"), limit + 1000)
     with service.paused("watcher"):
@@ -47,6 +50,7 @@ def _overflow(scene: Scene) -> None:
         scene.inject("files beyond the queue of events", files)
         scene.drop(scene.size("slides"))
     scene.finish(60)
+    assert service.said().count(OVERFLOWED) > overflowed, "no events were lost: this part has shown nothing"
     for n in range(files):
         (noise / f"{n}.tmp").unlink()
     noise.rmdir()

@@ -53,7 +53,7 @@ class Samples:
 def _classify_seconds(folder: Path, work: Path) -> float:
     """How long `worker classify` takes over a folder, its start left out: that of one slide is taken off."""
     one = min(p for p in folder.iterdir() if p.is_dir())
-    return _timed([str(folder)], work) - _timed([str(one)], work)
+    return max(_timed([str(folder)], work) - _timed([str(one)], work), 1e-6)
 
 
 def _timed(paths: list[str], work: Path) -> float:

@@ -6,9 +6,9 @@ from typing import Any, Final
 from faults.part import Part
 from faults.scene import Scene
 from faults.service import FaultyService
-from sqlmodel import select
+from sqlmodel import col, select
 
-from smear.tables import RevisionRow
+from smear.tables import RevisionRow, SlideRow
 
 
 #: What is promised, in seconds; the share's is in scans.
@@ -38,18 +38,24 @@ def _keep_worst(figures: dict[str, float], name: str, value: float) -> None:
     figures[name] = round(max(value, figures.get(name, 0.0)), 2)
 
 
+def _attempts(service: FaultyService, name: str) -> int:
+    ours = select(RevisionRow.attempts).join(SlideRow, col(SlideRow.id) == col(RevisionRow.slide))
+    with service.store.read() as session:
+        return session.exec(ours.where(SlideRow.slide_id == name)).one_or_none() or 0
+
+
 def _claims(service: FaultyService) -> list[Any]:
     with service.store.read() as session:
-        return list(session.exec(select(RevisionRow.id, RevisionRow.claimed_by, RevisionRow.attempts)))
+        return list(session.exec(select(RevisionRow.claimed_by)))
 
 
 def _claimed_again(scene: Scene, service: FaultyService) -> float:
     """Seconds from a worker's death over a slide until the slide is claimed again."""
     service.plan.give("kill", "inferred")
-    scene.drop(1, marked=True)
+    (name,) = scene.drop(1, marked=True)
     scene.wait(lambda: not service.plan.waiting(), 60, "nothing was inferred")
     scene.inject("worker kill -9 over a slide")
-    return scene.wait(lambda: max(attempts for *_, attempts in _claims(service)) >= 2, 60, "not claimed again")
+    return scene.wait(lambda: _attempts(service, name) >= 2, 60, "not claimed again")
 
 
 def _broker_back(scene: Scene, service: FaultyService) -> float:
@@ -83,7 +89,7 @@ def _share_back(scene: Scene, service: FaultyService) -> float:
 def _stopped(scene: Scene, service: FaultyService) -> float:
     """Seconds that a stop in the middle of work takes."""
     scene.drop(4)
-    scene.wait(lambda: any(by for _, by, _ in _claims(service)) or not scene.unfinished(), 60, "nothing was claimed")
+    scene.wait(lambda: any(_claims(service)) or not scene.unfinished(), 60, "nothing was claimed")
     took = service.stop()
     scene.inject("SIGTERM")
     service.start()
