@@ -14,7 +14,7 @@ from worker.queue import publish, sender
 
 
 def rows(service: FaultyService) -> dict[str, list[Any]]:
-    """Every row of every table but the sources', which say when they were last scanned; to be compared byte for byte."""
+    """Every row of every table, to be compared byte for byte; not the sources', which say when they were scanned."""
     with service.store.read() as session:
         return {
             table.name: sorted((tuple(row) for row in session.execute(select(table))), key=repr)
