@@ -96,13 +96,21 @@ class Scene:
         self.drop_named(names, marked)
         return names
 
+    @contextmanager
+    def laying_down(self, name: str) -> Iterator[Path]:
+        """A hidden folder to fill; then it gets its name. However long the filling takes, the slide comes whole."""
+        hidden = self._running.drop / f".{name}"
+        hidden.mkdir()
+        yield hidden
+        hidden.rename(self._running.drop / name)
+
     def drop_named(self, names: list[str], marked: bool = False) -> None:
         """Copy the slides of these names into the drop folder."""
         for name in names:
-            folder = self._running.drop / name
-            shutil.copytree(self.source_of(name), folder)
-            if marked:
-                (folder / ".complete").touch()
+            with self.laying_down(name) as folder:
+                shutil.copytree(self.source_of(name), folder, dirs_exist_ok=True)
+                if marked:
+                    (folder / ".complete").touch()
 
     @contextmanager
     def dropping(self, pause_seconds: float, marked: bool = False) -> Iterator[None]:

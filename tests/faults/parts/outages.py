@@ -47,6 +47,11 @@ def _postgres_restarts(scene: Scene) -> None:
         server.remove()
 
 
+#: Below this no slide is claimed; and what the log says then, and afterwards.
+RESERVE_MB: Final = 20
+STOPPED, GOES_ON = "the disk is nearly full", "there is room again"
+
+
 class NoSmallDisk(CannotPlay):
     """A small disk of our own cannot be had here; its text says why."""
 
@@ -64,6 +69,13 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def leave(file: Path, megabytes: int) -> None:
+    """Write until so much room is left."""
+    with file.open("ab", buffering=0) as out:
+        while shutil.disk_usage(file.parent).free > megabytes * 2**20:
+            out.write(b"\1" * 2**18)
 
 
 def fill(file: Path) -> None:
@@ -84,12 +96,19 @@ def _disk_full(scene: Scene) -> None:
     drop = scene.folder / "in"
     with small_disk(disk, scene.size("megabytes")):
         try:
-            service = scene.service(WNET_VAR=str(disk / "var"), WNET_DROP=str(drop), WNET_DISK_RESERVE_MB="20")
+            service = scene.service(
+                WNET_VAR=str(disk / "var"), WNET_DROP=str(drop), WNET_DISK_RESERVE_MB=str(RESERVE_MB)
+            )
             for _ in range(scene.size("times")):
                 scene.drop(2)
+                leave(disk / "ballast", RESERVE_MB // 2)
+                scene.inject("disk below its reserve")
+                scene.drop(2)
+                # What is in hand by now may end; after that nothing is claimed.
+                scene.wait(lambda: service.said().count(STOPPED) > service.said().count(GOES_ON), 60, "claims went on")
                 fill(disk / "ballast")
                 scene.inject("disk full")
-                scene.drop(4)
+                scene.drop(2)
                 time.sleep(scene.size("full_seconds"))
                 (disk / "ballast").unlink()
                 scene.finish(90)
@@ -147,5 +166,6 @@ PARTS: Final = (
         _disk_full,
         full={"megabytes": 160, "times": 5, "full_seconds": 20},
         short={"megabytes": 160, "times": 1, "full_seconds": 3},
+        expects=frozenset({"reserve"}),
     ),
 )

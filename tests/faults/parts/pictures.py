@@ -39,13 +39,12 @@ def _mutated(scene: Scene) -> None:
     names, good = scene.names(scene.size("slides")), {}
     before_mb = _size_mb(service)
     for s, name in enumerate(names):
-        folder = service.drop / name
-        folder.mkdir()
-        good[name] = _copy_good(scene, name, folder)
-        for c in range(scene.size("spoilt_a_slide")):
-            kind, _, data = mutated(sources, s * 10_000 + c)
-            (folder / f"spoilt_{c:04d}{SUFFIX[kind]}").write_bytes(data)
-            scene.inject("mutated pictures dropped")
+        with scene.laying_down(name) as folder:
+            good[name] = _copy_good(scene, name, folder)
+            for c in range(scene.size("spoilt_a_slide")):
+                kind, _, data = mutated(sources, s * 10_000 + c)
+                (folder / f"spoilt_{c:04d}{SUFFIX[kind]}").write_bytes(data)
+                scene.inject("mutated pictures dropped")
     scene.finish(60 + len(names))
     assert {process.pid for process in service.processes("worker")} == workers, "a worker died"
     scene.outcome.figures["worker_growth_mb"] = round(_size_mb(service) - before_mb, 1)
@@ -80,19 +79,18 @@ def _hostile(scene: Scene) -> None:
     workers = {process.pid for process in service.processes("worker")}
     names, good, bad = scene.names(scene.size("slides")), {}, set()
     for name in names:
-        folder = service.drop / name
-        folder.mkdir()
-        good[name] = _copy_good(scene, name, folder)
-        one = next(scene.source_of(name).iterdir()).read_bytes()
-        for file, lay_down in HOSTILE.items():
-            lay_down(folder / file, one)
-            bad.add(file)
-            scene.inject("hostile files")
-        for file, lay_down in HARMLESS.items():
-            lay_down(folder / file, one + b"\0\0\0")
-            good[name].add(file)
-        # Folders where files belong, and a slide that is a way out.
-        (folder / "folder.jpg").mkdir()
+        with scene.laying_down(name) as folder:
+            good[name] = _copy_good(scene, name, folder)
+            one = next(scene.source_of(name).iterdir()).read_bytes()
+            for file, lay_down in HOSTILE.items():
+                lay_down(folder / file, one)
+                bad.add(file)
+                scene.inject("hostile files")
+            for file, lay_down in HARMLESS.items():
+                lay_down(folder / file, one + b"\0\0\0")
+                good[name].add(file)
+            (folder / "folder.jpg").mkdir()  # a folder where a file belongs
+        # A slide that is a way out.
         (service.drop / f"link-{name}").symlink_to("/etc")
     scene.finish(90)
     assert not [name for name in service.states() if name.startswith("link-")], "a link was followed out of the source"
@@ -108,16 +106,15 @@ def _hostile(scene: Scene) -> None:
 
 def _zero_tails(scene: Scene) -> None:
     """Files that stay at half, dropped for good: the slide settles, and none of them is classified."""
-    service = scene.service()
+    scene.service()
     names, good = scene.names(scene.size("slides")), {}
     for name in names:
-        folder = service.drop / name
-        folder.mkdir()
-        good[name] = _copy_good(scene, name, folder)
-        for n, file in enumerate(sorted(scene.source_of(name).iterdir())):
-            data = file.read_bytes().rstrip(b"\0")
-            (folder / f"half_{n:03d}.jpg").write_bytes(data[: len(data) // 2].ljust(len(data), b"\0"))
-            scene.inject("zero tails dropped")
+        with scene.laying_down(name) as folder:
+            good[name] = _copy_good(scene, name, folder)
+            for n, file in enumerate(sorted(scene.source_of(name).iterdir())):
+                data = file.read_bytes().rstrip(b"\0")
+                (folder / f"half_{n:03d}.jpg").write_bytes(data[: len(data) // 2].ljust(len(data), b"\0"))
+                scene.inject("zero tails dropped")
     scene.finish(60)
     scene.settle_truth(dict.fromkeys(names, 1))
     _look_at_neighbours(scene, good)

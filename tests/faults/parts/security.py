@@ -81,10 +81,10 @@ def _security(scene: Scene) -> None:
     named = f"{scene.prefix}{BARCODE}"
     scene.truth[named] = scene.truth.pop(name)
     scene.truth[named].told["slide_id"] = named
-    folder = service.drop / named
-    shutil.copytree(scene.source_of(name), folder)
-    (folder / "slide.json").write_text(json.dumps({"order_id": ORDER, "specimen": SPECIMEN}), encoding="utf-8")
-    (folder / f"{BARCODE}-broken.jpg").write_bytes(b"no picture")
+    with scene.laying_down(named) as folder:
+        shutil.copytree(scene.source_of(name), folder, dirs_exist_ok=True)
+        (folder / "slide.json").write_text(json.dumps({"order_id": ORDER, "specimen": SPECIMEN}), encoding="utf-8")
+        (folder / f"{BARCODE}-broken.jpg").write_bytes(b"no picture")
     scene.finish(90)
     assert not pwned.exists(), "a forged pickle was opened"
     # What is said of the broken file is part of the truth here.
