@@ -24,11 +24,13 @@ BUSY_TIMEOUT_MS: Final = 30_000
 #: behind, which the server lets go of once it finds the line dead; nobody waits for a lock longer than on SQLite.
 _SESSION: Final = (
     f"lock_timeout={BUSY_TIMEOUT_MS}",
-    "idle_in_transaction_session_timeout=60000",
     "tcp_keepalives_idle=10",
     "tcp_keepalives_interval=5",
     "tcp_keepalives_count=3",
 )
+#: A transaction that writes, and whose process is stopped in the middle, is ended by the server after this long. One
+#: that only reads may stand still for as long as somebody takes to look at its pages.
+_WRITING: Final = "SET LOCAL idle_in_transaction_session_timeout=60000"
 #: A process needs one connection to work and one for the heartbeat; a server's connections are counted.
 _POOL: Final = {"pool_size": 2, "max_overflow": 4, "pool_timeout": 30}
 #: Any number that other programs on the same PostgreSQL server are unlikely to lock.
@@ -118,6 +120,11 @@ def _set_up_postgresql(engine: Engine) -> None:
             connection.execute(f"SET {setting}")
         connection.commit()
 
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        if connection.get_execution_options().get("wnet_write"):
+            connection.exec_driver_sql(_WRITING)
+
 
 def _set_up_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
@@ -184,6 +191,8 @@ def migrate(store: Store, lock_file: Path) -> None:
 def _migration_lock(store: Store, lock_file: Path) -> Iterator[None]:
     if store.engine.dialect.name == "postgresql":
         with store.engine.connect() as connection:
+            # Whoever comes second waits for as long as the first one takes.
+            connection.execute(text("SET LOCAL lock_timeout=0"))
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
             try:
                 yield

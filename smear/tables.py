@@ -117,7 +117,7 @@ class RevisionRow(SQLModel, table=True):
     token: int = 0
     claimed_by: str | None = Field(default=None, max_length=128)
     beat: int = 0
-    deaths: int = 0
+    deaths: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     in_hand: str | None = Field(default=None, max_length=64)
     arrived_at: datetime = _time(nullable=False)
     settled_at: datetime | None = _time(nullable=True)

@@ -28,7 +28,7 @@ def end_claim(store: Store, claim: Held, ended: End, max_attempts: int) -> bool:
     own = ended.own or claim.attempts > max_attempts
     counted = End(ended.words, own)
     if own and claim.deaths + 1 >= max_attempts:
-        if not ledger.give_up(store, claim, f"a worker died {claim.deaths + 1} times over it", counted):
+        if not ledger.give_up(store, claim, f"its worker died {claim.deaths + 1} times over it", counted):
             return False
         log.error("failed: its worker died each time", revision=claim.revision, deaths=claim.deaths + 1)
         return True

@@ -202,7 +202,7 @@ def mark_published(store: Store, revisions: Iterable[int]) -> None:
     with store.write() as session:
         session.execute(
             update(RevisionRow)
-            .where(col(RevisionRow.id).in_(list(revisions)), RevisionRow.state == "queued")
+            .where(col(RevisionRow.id).in_(list(revisions)), col(RevisionRow.state) == "queued")
             .values(published_at=utc_now())
         )
 

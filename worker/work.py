@@ -102,7 +102,8 @@ class Work:
             raise
         except (SystemExit, KeyboardInterrupt):
             # Told to end at once: somebody else may start at once.
-            ledger.let_go(self._store, claim)
+            with contextlib.suppress(StoreUnavailable):
+                ledger.let_go(self._store, claim)
             raise
         except Exception as error:
             # A bug of ours over one slide: it is recorded on that slide, and the others go on.

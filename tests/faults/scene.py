@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 #: What the log says when a protection acts.
 ACTS: Final = {
-    "reconciler": ("claim taken back", "message lost"),
+    "reconciler": ('worker="went silent"', "message lost"),
+    "reports": ("was ended by SIG", "ended with exit code"),
     "fencing": ("result dropped", "claim was taken back"),
     "outbox": ("broker is away",),
     "hearing": ("messages wait but none arrive here",),

@@ -38,6 +38,7 @@ class Service:
             "WNET_SETTLE_SECONDS": "2",
             "WNET_SCAN_SECONDS": "5",
             "WNET_COMPILE": "false",
+            "WNET_DISK_RESERVE_MB": "20",
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -54,7 +55,11 @@ class Service:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait_for(lambda: self.said().count("event=watching") > watching, 30)
+        try:
+            self.wait_for(lambda: self.said().count("event=watching") > watching, 120)
+        except AssertionError:
+            self.stop()
+            raise
 
     def stop(self) -> float:
         """Stop it as Ctrl-C does; seconds that took. Whatever is left over is killed and is an error."""
@@ -128,9 +133,9 @@ class Service:
             return connection.execute(query).fetchall()
 
     def dump(self) -> list[str]:
-        """The whole database as SQL."""
+        """The whole database as SQL, but for the sources: they say when they were scanned last."""
         with sqlite3.connect(f"file:{self.var / 'wnet.sqlite'}?mode=ro", uri=True, timeout=30) as connection:
-            return list(connection.iterdump())
+            return [line for line in connection.iterdump() if not line.startswith('INSERT INTO "sources"')]
 
     def states(self) -> dict[str, tuple[int, str]]:
         """(revision, state) of every slide's latest revision, by slide."""

@@ -55,10 +55,22 @@ def _worker_kills(scene: Scene) -> None:
         for _ in range(scene.size("at_random")):
             time.sleep(scene.dice.uniform(0.1, 2.5))
             kill_one(scene, service, "worker")
+    for _ in range(scene.size("silent")):
+        _die_silently(scene, service)
     reached = {note["step"] for note in service.plan.notes(what="kill")}
     assert reached >= set(KILL_STEPS), f"never killed at {set(KILL_STEPS) - reached}"
     scene.drop(max(scene.size("slides") - len(scene.truth), 0))
     scene.finish(60 + 0.5 * len(scene.truth))
+
+
+def _die_silently(scene: Scene, service: FaultyService) -> None:
+    """A worker that nobody supervises, as on a host that lost its power: only its silence tells."""
+    with service.paused("worker"), service.another_worker() as alone:
+        service.plan.give("stop", "claimed")
+        scene.drop(1, marked=True)
+        scene.wait(lambda: not service.plan.waiting(), 60, "the worker by itself claimed nothing")
+        alone.kill()
+        scene.inject("unsupervised worker kill -9")
 
 
 def _broker_kills(scene: Scene) -> None:
@@ -165,9 +177,9 @@ PARTS: Final = (
         "worker-kills",
         "workers killed at random and at every named step",
         _worker_kills,
-        full={"workers": 2, "rounds": 15, "at_random": 100, "slides": 500},
-        short={"workers": 2, "rounds": 1, "at_random": 1, "slides": 10},
-        expects=frozenset({"supervisor", "reconciler"}),
+        full={"workers": 2, "rounds": 15, "at_random": 95, "silent": 5, "slides": 500},
+        short={"workers": 2, "rounds": 1, "at_random": 1, "silent": 1, "slides": 10},
+        expects=frozenset({"supervisor", "reports", "reconciler"}),
     ),
     Part(
         "broker-kills",

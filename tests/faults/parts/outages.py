@@ -144,7 +144,7 @@ PARTS: Final = (
         _clock,
         full={"rounds": 3},
         short={"rounds": 1},
-        expects=frozenset({"supervisor", "reconciler"}),
+        expects=frozenset({"supervisor", "reports"}),
     ),
     Part(
         "database-locked",
