@@ -43,6 +43,10 @@ class FaultyService(Service):
         self.drop = self.settings.sources[0].root
         self.store = Store(self.settings.database)
 
+    def processes(self, name: str | None = None) -> list[psutil.Process]:
+        """As a service's, without those that only report a worker's death to the database, and end by themselves."""
+        return [process for process in super().processes(name) if not _reports_a_death(process)]
+
     # --- killing and pausing
 
     @contextmanager
@@ -137,6 +141,13 @@ class FaultyService(Service):
             self.store.close()
             if not self.settings.socket_folder.is_relative_to(self.var):
                 shutil.rmtree(self.settings.socket_folder, ignore_errors=True)
+
+
+def _reports_a_death(process: psutil.Process) -> bool:
+    try:
+        return {"died", "--pid"} <= set(process.cmdline())
+    except (psutil.Error, OSError):
+        return False
 
 
 @contextmanager
