@@ -1,33 +1,44 @@
-"""Every part of the campaign, in the order in which they play: those that share a service stand together."""
+"""Every part of the campaign, in the order in which they play."""
 
 from typing import Final
 
 from faults.part import Part
-from faults.parts import deliveries, events, killers, kills, load, outages, pictures, recovery, security, writers
+from faults.parts import (
+    deliveries,
+    events,
+    killers,
+    kills,
+    load,
+    outages,
+    pictures,
+    recovery,
+    security,
+    states,
+    writers,
+)
 
 
-ALL: Final[tuple[Part, ...]] = (
-    # On one service with the quick settings, as long as all goes well.
+_EVERY: Final[tuple[Part, ...]] = (
     *security.PARTS,
     *pictures.PARTS,
     *writers.PARTS,
     *deliveries.PARTS,
-    *events.PARTS[:-1],
-    *(one for one in kills.PARTS if one.name != "worker-kills"),
-    *outages.PARTS[:2],
-    # Each on a service of its own.
-    *events.PARTS[-1:],
-    *(one for one in kills.PARTS if one.name == "worker-kills"),
+    *events.PARTS,
     *killers.PARTS,
-    *outages.PARTS[2:],
+    *kills.PARTS,
+    *outages.PARTS,
     *recovery.PARTS,
     *load.PARTS,
 )
+#: Parts that need settings, a database or a disk of their own, and so a service of their own.
+_ALONE: Final = frozenset({"no-events", "postgres-restarts", "disk-full", "archive"})
+
+#: One after the other on one service, as long as all goes well.
+TOGETHER: Final = tuple(part for part in _EVERY if part.name not in _ALONE)
+ALONE: Final = tuple(part for part in _EVERY if part.name in _ALONE)
+ALL: Final = (*TOGETHER, *ALONE, *states.PARTS)
 
 
 def part(name: str) -> Part:
-    """The part of that name; KeyError names those there are."""
-    for one in ALL:
-        if one.name == name:
-            return one
-    raise KeyError(f"no part {name!r}; there are: {', '.join(one.name for one in ALL)}")
+    """The part of that name."""
+    return next(one for one in ALL if one.name == name)

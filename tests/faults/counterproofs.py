@@ -45,12 +45,6 @@ COUNTERPROOFS: Final = (
         lambda outcome: outcome.verdict.missing > 0 and all("after 0 attempts" in d for d in outcome.verdict.details),
     ),
     Counterproof(
-        "supervisor",
-        "each-killed",
-        "what is killed is not started again",
-        lambda outcome: outcome.verdict.missing > 0 and not outcome.acted["supervisor"],
-    ),
-    Counterproof(
         "fencing",
         "stale",
         "a worker that lost its lease writes over what the next one found",
@@ -63,5 +57,11 @@ COUNTERPROOFS: Final = (
         lambda outcome: (
             outcome.verdict.missing > 0 and outcome.figures.get("most_deaths_of_one_killer", 0) > MOST_DEATHS
         ),
+    ),
+    Counterproof(
+        "supervisor",
+        "each-killed",
+        "what is killed is not started again",
+        lambda outcome: outcome.verdict.missing > 0 and not outcome.acted["supervisor"],
     ),
 )

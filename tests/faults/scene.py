@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ACTS: Final = {
     "reconciler": ('worker="went silent"', "message lost"),
     "reports": ("was ended by SIG", "ended with exit code"),
-    "fencing": ("result dropped", "claim was taken back"),
+    "fencing": ("result dropped",),
     "outbox": ("broker is away",),
     "hearing": ("messages wait but none arrive here",),
     "retry": ('"not now"', "still changing", "a step failed", "database is away", "drop folder is away"),
@@ -58,8 +58,11 @@ class Scene:
 
     def service(self, **wanted: Any) -> FaultyService:
         """The service this part plays with, running; with its protections off where that was asked for."""
-        modes = tuple(f"no-{name}" for name in self.off)
-        service = self._stage.service(modes=modes, **wanted) if modes else self._stage.service(**wanted)
+        # All but the supervisor look again at each call whether they are switched off.
+        at_start = tuple(f"no-{name}" for name in self.off if name == "supervisor")
+        service = self._stage.service(modes=at_start, **wanted)
+        for name in self.off:
+            service.plan.switch(f"no-{name}")
         if service is not self.started:
             self.started = service
             self._said_before, self._spawned_before = len(service.said()), service.spawned()

@@ -44,18 +44,15 @@ def install(plan: Plan, role: str) -> None:
         for step, name in WORKER_READS.items():
             wrap(name, functools.partial(_first, plan, step))
         wrap("worker.reading.to_pixels", functools.partial(_dying_of_killers, plan))
-        if plan.mode("no-fencing"):
-            wrap("worker.work.record", _whatever_the_token)
+        wrap("worker.work.record", functools.partial(_whatever_the_token, plan))
     else:
         for step, name in WATCHER_READS.items():
             wrap(name, functools.partial(_first, plan, step))
         wrap("worker.watch.reconcile.publish", functools.partial(_thrice, plan))
         wrap("worker.watch.source.SourceWatch.scan", functools.partial(_timed, plan, "scan"))
-        if plan.mode("no-reconciler"):
-            for name in ("_end_silent_claims", "_find_lost_messages"):
-                wrap(f"worker.watch.reconcile.Reconciler.{name}", lambda _: lambda *_: None)
-        if plan.mode("no-cap"):
-            wrap("worker.watch.reconcile.end_claim", _whoever_died)
+        for name in ("_end_silent_claims", "_find_lost_messages"):
+            wrap(f"worker.watch.reconcile.Reconciler.{name}", functools.partial(_unless_off, plan, "no-reconciler"))
+        wrap("worker.watch.reconcile.end_claim", functools.partial(_whoever_died, plan))
     _other_clock(plan)
 
 
@@ -152,28 +149,41 @@ def _thrice(plan: Plan, publish: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _whatever_the_token(record: Callable[..., None]) -> Callable[..., None]:
+def _unless_off(plan: Plan, mode: str, function: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(function)
+    def wrapped(*arguments: Any) -> None:
+        if not plan.mode(mode):
+            function(*arguments)
+
+    return wrapped
+
+
+def _whatever_the_token(plan: Plan, record: Callable[..., None]) -> Callable[..., None]:
     """The fencing token switched off: a result is written under whatever token the row has by now."""
     from smear.tables import RevisionRow
 
     @functools.wraps(record)
     def wrapped(store: Any, claim: Any, *more: Any, **named: Any) -> None:
-        with store.read() as session:
-            token = session.get_one(RevisionRow, claim.revision).token
-        record(store, dataclasses.replace(claim, token=token), *more, **named)
+        if plan.mode("no-fencing"):
+            with store.read() as session:
+                claim = dataclasses.replace(claim, token=session.get_one(RevisionRow, claim.revision).token)
+        record(store, claim, *more, **named)
 
     return wrapped
 
 
-def _whoever_died(_: Callable[..., bool]) -> Callable[..., bool]:
+def _whoever_died(plan: Plan, end_claim: Callable[..., bool]) -> Callable[..., bool]:
     """The cap switched off: a dead worker's claim is taken back, and nobody counts how many have died."""
     from worker import ledger
     from worker.ending import End
 
-    def end_claim(store: Any, claim: Any, *_: Any) -> bool:
+    @functools.wraps(end_claim)
+    def wrapped(store: Any, claim: Any, *more: Any) -> bool:
+        if not plan.mode("no-cap"):
+            return end_claim(store, claim, *more)
         return bool(ledger.take_back(store, claim, End("died, and nobody counts", own=False)))
 
-    return end_claim
+    return wrapped
 
 
 def _timed(plan: Plan, what: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -33,8 +33,8 @@ def main() -> int:
     plan = Plan(Path(os.environ["FAULTS_PLAN"]))
     if plan.mode("no-supervisor"):
         supervise.ONCE = names | {"broker", "watcher"}  # a process of this set is not started again
-    if plan.mode("no-cap"):
-        supervise.WatchfulOptions._report = lambda *_: None
+    report = supervise.WatchfulOptions._report
+    supervise.WatchfulOptions._report = lambda *death: None if plan.mode("no-cap") else report(*death)
     return int(supervise.main())
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Mapping
 from typing import Any, Final
 
 from faults.ground_truth import Expected
@@ -9,6 +10,7 @@ from faults.part import Part
 from faults.scene import Scene
 
 from smear.files import sha256
+from worker.reading import QUARANTINED
 
 
 #: Once among others, then twice alone.
@@ -17,52 +19,52 @@ MOST_DEATHS: Final = 3
 MANNERS: Final = ("segv", "exit", "abort")
 
 
-def with_quarantined(expected: Expected, killers: set[str]) -> Expected:
-    """What must come out of a slide where these contents are never decoded."""
-    from worker.reading import QUARANTINED
-
-    files: dict[str, dict[str, Any]] = {}
-    told = json.loads(json.dumps(expected.told))
-    for path, said in expected.files.items():
-        if said["sha256"] not in killers:
-            files[path] = said
-            continue
-        nothing = {name: None for name in said if name not in {"sha256", "state", "problem"}}
-        files[path] = nothing | {"sha256": said["sha256"], "state": "unreadable", "problem": QUARANTINED}
+def with_killers(expected: Expected, killers: Mapping[str, str]) -> Expected:
+    """What must come out of a slide where these files (path -> SHA-256) kill, and so are never decoded again."""
+    told: dict[str, Any] = json.loads(json.dumps(expected.told))
+    files = dict(expected.files)
+    for path, content in killers.items():
+        said = files[path]
         told["cells"][said["state"]] -= 1
         told["cells"]["unreadable"] += 1
         if said["state"] == "classified":
             told["counts"][said["type"]] -= 1
+        files[path] = dict.fromkeys(said) | {"sha256": content, "state": "unreadable", "problem": QUARANTINED}
         told["problems"].append({"file": path, "reason": QUARANTINED})
-    told["problems"].sort(key=lambda problem: list(expected.files).index(problem["file"]))
+    told["problems"].sort(key=lambda problem: list(files).index(problem["file"]))
     return Expected(told, files, expected.revisions)
 
 
 def quarantined(scene: Scene) -> set[str]:
-    """What `worker quarantine list` names."""
+    """What `worker quarantine list` names on this part's slides."""
     assert scene.started is not None
     done = scene.started.worker("quarantine", "list", "--json")
     assert done.returncode in {0, 1}, done.stderr
-    return {json.loads(line)["sha256"] for line in done.stdout.splitlines()}
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    # A picture on no slide at all would be a mistake too.
+    others = [one for one in told if one["places"] and not any(p["slide_id"] in scene.truth for p in one["places"])]
+    return {one["sha256"] for one in told if one not in others}
 
 
 def _killers(scene: Scene) -> None:
     """Planted pictures among good ones, while workers are also killed from outside: those condemn nobody."""
-    # Settings of its own are a service of its own: what is in quarantine stays there.
-    service = scene.service(WNET_MAX_ATTEMPTS="1000000" if "cap" in scene.off else "10")
+    service = scene.service()
     dice, planted = random.Random(3), set[str]()
-    names = scene.names(scene.size("slides"))
-    for n, name in enumerate(names):
-        if n % scene.size("every") == 0:
-            of_slide = dice.sample(sorted(scene.source_of(name).iterdir()), scene.size("killers_a_slide"))
-            killers = {sha256(file.read_bytes()) for file in of_slide}
-            for k, killer in enumerate(sorted(killers)):
-                service.plan.plant(killer, MANNERS[(n + k) % len(MANNERS)])
-            planted |= killers
-            scene.inject("killers planted", len(killers))
-    for name in names:
-        scene.truth[name] = with_quarantined(scene.truth[name], planted)
-    scene.drop_named(names)
+    for n, name in enumerate(scene.names(scene.size("slides"))):
+        killers: dict[str, str] = {}
+        with scene.laying_down(name) as folder:
+            for file in sorted(scene.source_of(name).iterdir()):
+                (folder / file.name).write_bytes(file.read_bytes())
+            if n % scene.size("every") == 0:
+                for k, file in enumerate(dice.sample(sorted(folder.iterdir()), scene.size("killers_a_slide"))):
+                    # Padding makes it a content of its own: what is in quarantine stays there, whoever plays next.
+                    data = file.read_bytes() + b"\0" * 10_000
+                    file.write_bytes(data)
+                    killers[file.name] = sha256(data)
+                    service.plan.plant(killers[file.name], MANNERS[(n + k) % len(MANNERS)])
+                    scene.inject("killers planted")
+            scene.truth[name] = with_killers(scene.truth[name], killers)
+        planted |= set(killers.values())
     for _ in range(scene.size("kills_from_outside")):
         service.plan.give("kill", "decoded")
         scene.wait(lambda: not service.plan.waiting(), 90, "no worker was left to kill")

@@ -129,7 +129,7 @@ PARTS: Final = (
         "pictures spoilt by chance",
         _mutated,
         full={"mutated": 40_000, "zero_tails": 1000, "slides": 20, "spoilt_a_slide": 100},
-        short={"mutated": 1200, "zero_tails": 100, "slides": 1, "spoilt_a_slide": 40},
+        short={"mutated": 720, "zero_tails": 60, "slides": 1, "spoilt_a_slide": 40},
     ),
     Part("hostile", "files made by hand to do harm", _hostile, full={"slides": 5}, short={"slides": 1}),
     Part("zero-tails", "files that stay half written", _zero_tails, full={"slides": 80}, short={"slides": 1}),

@@ -16,8 +16,8 @@ CLAIMED_AFTER_LEASE, BROKER_BACK, STOPPED, SHARE_BACK_SCANS = 5.0, 30.0, 30.0, 2
 
 
 def _recovery(scene: Scene) -> None:
-    """With the settings that are shipped: a lease of 15 s."""
-    service = scene.service(WNET_LEASE_SECONDS="15")
+    """In the long form with the lease that is shipped, 15 s."""
+    service = scene.service() if scene.short else scene.service(WNET_LEASE_SECONDS="15")
     figures: dict[str, float] = {}
     for _ in range(scene.size("times")):
         _keep_worst(figures, "claimed_again_seconds", _claimed_again(scene, service))
