@@ -20,6 +20,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from smear.settings import Settings
 from smear.store import Store, schema_problem
+from worker.queue import depth, sender
 
 
 class FaultyService(Service):
@@ -42,6 +43,7 @@ class FaultyService(Service):
         self.settings = Settings(_env_file=None, **names)  # type: ignore[arg-type]
         self.drop = self.settings.sources[0].root
         self.store = Store(self.settings.database)
+        self._sender = sender(self.settings)
 
     def processes(self, name: str | None = None) -> list[psutil.Process]:
         """As a service's, without those that only report a worker's death to the database, and end by themselves."""
@@ -112,9 +114,9 @@ class FaultyService(Service):
             client.flushall()
 
     def queued(self) -> int:
-        """Messages that wait in the broker."""
-        with self.broker() as client:
-            return int(client.llen("wnet:slides"))
+        """Messages that wait in the broker; -1 where it does not answer."""
+        waiting = depth(self._sender)
+        return -1 if waiting is None else waiting
 
     def damage(self) -> str | None:
         """What is wrong with the database's file; None for nothing."""

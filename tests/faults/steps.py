@@ -49,7 +49,7 @@ def install(plan: Plan, role: str) -> None:
         for step, name in WATCHER_READS.items():
             wrap(name, functools.partial(_first, plan, step))
         wrap("worker.watch.reconcile.publish", functools.partial(_thrice, plan))
-        wrap("worker.watch.source.SourceWatch.scan", functools.partial(_timed, plan, "scan"))
+        _time_scans(plan)
         for name in ("_end_silent_claims", "_find_lost_messages"):
             wrap(f"worker.watch.reconcile.Reconciler.{name}", functools.partial(_unless_off, plan, "no-reconciler"))
         wrap("worker.watch.reconcile.end_claim", functools.partial(_whoever_died, plan))
@@ -186,16 +186,33 @@ def _whoever_died(plan: Plan, end_claim: Callable[..., bool]) -> Callable[..., b
     return wrapped
 
 
-def _timed(plan: Plan, what: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def wrapped(*arguments: Any, **named: Any) -> Any:
-        started = time.monotonic()
-        result = function(*arguments, **named)
-        if plan.mode("timed"):
-            plan.note(what=what, seconds=time.monotonic() - started)
-        return result
+def _time_scans(plan: Plan) -> None:
+    """In the mode `timed`: how long each comparison of a whole root took, which may be spread over many steps."""
+    from worker.watch.source import SourceWatch
 
-    return wrapped
+    begun: dict[int, float] = {}
+
+    def at_begin(begin: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(watch: Any, *more: Any) -> Any:
+            begun[id(watch)] = time.monotonic()
+            return begin(watch, *more)
+
+        return wrapped
+
+    def at_end(end: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(watch: Any, *more: Any) -> Any:
+            result = end(watch, *more)
+            if plan.mode("timed"):
+                plan.note(what="scan", seconds=time.monotonic() - begun[id(watch)])
+            return result
+
+        return wrapped
+
+    if hasattr(SourceWatch, "scan"):
+        SourceWatch.scan = at_end(at_begin(SourceWatch.scan))
+    else:
+        wrap("worker.watch.source.SourceWatch._begin_scan", at_begin)
+        wrap("worker.watch.source.SourceWatch._end_scan", at_end)
 
 
 def _other_clock(plan: Plan) -> None:

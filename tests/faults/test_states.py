@@ -74,7 +74,7 @@ class Machine(RuleBasedStateMachine):
         self.store = Store(self.settings.database)
         register(self.store, BUNDLE)
         self.now, self.queue, self.root_is_away = 1000.0, [], False
-        reconcile.publish = lambda _, revision: self.queue.append(revision)
+        reconcile.publish = lambda _, revision, *__: self.queue.append(revision)
         reconcile.depth = lambda _: len(self.queue)
         self.work = Work(self.settings, self.store, FakeServing(), READER)
         self.restart_watcher()
