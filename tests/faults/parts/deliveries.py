@@ -89,7 +89,6 @@ PARTS: Final = (
         _thrice,
         full={"slides": 100},
         short={"slides": 6},
-        expects=frozenset({"reconciler"}),
     ),
     Part(
         "stale",
