@@ -53,16 +53,35 @@ class FaultyService(Service):
 
     @contextmanager
     def paused(self, name: str) -> Iterator[None]:
-        """Meanwhile every process of that line of the Procfile stands still."""
+        """Meanwhile every process of that line of the Procfile stands still; none in the middle of a transaction."""
         stopped = self.processes(name)
-        for process in stopped:
-            process.send_signal(signal.SIGSTOP)
+        for _ in range(100):
+            for process in stopped:
+                process.send_signal(signal.SIGSTOP)
+            if self._unlocked():
+                break
+            for process in stopped:
+                process.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
         try:
             yield
         finally:
             for process in stopped:
                 if process.is_running():
                     process.send_signal(signal.SIGCONT)
+
+    def _unlocked(self) -> bool:
+        """Whether nobody who stands still holds SQLite's lock, which would keep all others from writing."""
+        if self.store.file is None:
+            return True
+        connection = sqlite3.connect(self.store.file, timeout=2 * self.patience, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        finally:
+            connection.close()
+        return True
 
     @contextmanager
     def without(self, name: str) -> Iterator[None]:

@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -36,6 +37,10 @@ WATCHER_READS: Final = {"watch-read": "worker.watch.changes.read_file", "watch-l
 ERRORS: Final = {"EIO", "ESTALE", "EBUSY"}
 
 
+#: Held during a heartbeat: a process that is stopped in the middle of one would keep SQLite's lock from everybody.
+_NO_BEAT: Final = threading.Lock()
+
+
 def install(plan: Plan, role: str) -> None:
     """Wrap what a worker or a watcher will call."""
     if role == "worker":
@@ -44,6 +49,7 @@ def install(plan: Plan, role: str) -> None:
         for step, name in WORKER_READS.items():
             wrap(name, functools.partial(_first, plan, step))
         wrap("worker.reading.to_pixels", functools.partial(_dying_of_killers, plan))
+        wrap("worker.ledger.beat", _with_no_beat)
         wrap("worker.work.record", functools.partial(_whatever_the_token, plan))
     else:
         for step, name in WATCHER_READS.items():
@@ -73,7 +79,8 @@ def act(action: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(60)  # until the signal is there
     elif action == "stop":
-        os.kill(os.getpid(), signal.SIGSTOP)
+        with _NO_BEAT:
+            os.kill(os.getpid(), signal.SIGSTOP)
     elif action in ERRORS:
         number = getattr(errno, action)
         raise OSError(number, os.strerror(number))
@@ -89,6 +96,15 @@ def _then(plan: Plan, step: str, function: Callable[..., Any]) -> Callable[..., 
         if (step != "claimed" or result is not None) and (action := plan.take(step)):
             act(action)
         return result
+
+    return wrapped
+
+
+def _with_no_beat(beat: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(beat)
+    def wrapped(*arguments: Any) -> None:
+        with _NO_BEAT:
+            beat(*arguments)
 
     return wrapped
 

@@ -178,7 +178,7 @@ PARTS: Final = (
         "workers killed at random and at every named step",
         _worker_kills,
         full={"workers": 2, "rounds": 15, "at_random": 95, "silent": 5, "slides": 500},
-        short={"workers": 1, "rounds": 1, "at_random": 1, "silent": 1, "slides": 10},
+        short={"workers": 1, "rounds": 1, "at_random": 0, "silent": 1, "slides": 10},
         expects=frozenset({"supervisor", "reports", "reconciler"}),
     ),
     Part(
