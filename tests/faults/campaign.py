@@ -1,7 +1,8 @@
 """`make faults`: play every part, hold the database against the ground truth, write var/faults.json.
 
 A part that was done is not done again: `PART=name` asks for one by name, done or not, `AGAIN=1` for all. `SCALE=short`
-plays the short forms, as the tests do; a number between 0 and 1 plays that share of the long form.
+plays the short forms, as the tests do; a number between 0 and 1 plays that share of the long form. Slides are laid down in
+the temporary folder, or in FAULTS_TMP: the long form takes 6 GB and a million files.
 """
 
 import argparse
@@ -52,12 +53,15 @@ class Report:
         self.counterproofs: list[dict[str, Any]] = told.get("counterproofs", [])
 
     def done(self, name: str, scale: str) -> bool:
-        """Whether a part was played at this scale and came out right."""
-        return any((one["name"], one["scale"], one["right"]) == (name, scale, True) for one in self.parts)
+        """Whether a part was played at this scale, on this commit, and came out right."""
+        wanted = (name, scale, True, commit())
+        return any((one["name"], one["scale"], one["right"], one["commit"]) == wanted for one in self.parts)
 
     def proved(self, off: str) -> bool:
-        """Whether it was shown what happens without this protection."""
-        return any(one["off"] == off and one["failed"] and one["for_its_reason"] for one in self.counterproofs)
+        """Whether it was shown, on this commit, what happens without this protection."""
+        wanted = (off, True, True, commit())
+        found = [(one["off"], one["failed"], one["for_its_reason"], one["commit"]) for one in self.counterproofs]
+        return wanted in found
 
     def put(self, kind: str, key: str, one: dict[str, Any]) -> None:
         """Keep what a part came to, in the place of what it came to before; the file is whole at any time."""

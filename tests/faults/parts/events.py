@@ -111,7 +111,7 @@ PARTS: Final = (
         "read-errors",
         "EIO, ESTALE and EBUSY while folders and files are read",
         _read_errors,
-        full={"rounds": 20},
+        full={"rounds": 10},
         short={"rounds": 1},
         expects=frozenset({"retry"}),
     ),
