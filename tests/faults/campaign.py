@@ -1,8 +1,8 @@
 """`make faults`: play every part, hold the database against the ground truth, write var/faults.json.
 
 A part that was done is not done again: `PART=name` asks for one by name, done or not, `AGAIN=1` for all. `SCALE=short`
-plays the short forms, as the tests do; a number between 0 and 1 plays that share of the long form. Slides are laid down in
-the temporary folder, or in FAULTS_TMP: the long form takes 6 GB and a million files.
+plays the short forms, as the tests do; a number between 0 and 1 plays that share of the long form. Slides are laid down
+in the temporary folder, or in FAULTS_TMP: the long form takes 6 GB and a million files.
 """
 
 import argparse
