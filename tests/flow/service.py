@@ -23,6 +23,11 @@ COMMANDS = {"broker": "-server", "watcher": "worker watch", "worker": "-Q slides
 class Service:
     """One supervised service on a WNET_VAR of its own."""
 
+    #: What stands in for `make run`.
+    command: tuple[str, ...] = ("deploy/supervise.py",)
+    #: Times by which a busy machine is slower than a quiet one.
+    patience = 1.0
+
     def __init__(self, var: Path, **settings: str) -> None:
         self.var, self.drop, self.log = var, var / "in", var.parent / "run.log"
         self.environment = {
@@ -43,7 +48,7 @@ class Service:
         watching = self.said().count("event=watching") if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "deploy/supervise.py"],
+                [sys.executable, *self.command],
                 cwd=PROJECT,
                 env=self.environment,
                 stdout=log,
@@ -62,7 +67,7 @@ class Service:
         started = time.monotonic()
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(30)
+            self._process.wait(30 * self.patience)
         finally:
             left = self.processes()
             for process in left:
@@ -143,7 +148,7 @@ class Service:
         started = time.monotonic()
         while not condition():
             waited = time.monotonic() - started
-            assert waited < seconds, f"not within {seconds} s; the log ends:\n{self.said()[-3000:]}"
+            assert waited < seconds * self.patience, f"not within {seconds} s; the log ends:\n{self.said()[-3000:]}"
             time.sleep(0.05)
         return time.monotonic() - started
 
