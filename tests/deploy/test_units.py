@@ -166,6 +166,21 @@ def test_the_drop_ins_for_servers_elsewhere_and_gpus_are_understood_too(installe
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_what_changes_the_sandbox_is_read_after_it():
+    # systemd reads the drop-ins of all folders together, by file name; `systemctl edit` writes override.conf.
+    assert sandbox().path.name == min([unit.path.name for unit in drop_ins()] + ["override.conf"])
+
+
+@needs_systemd
+def test_a_gpus_devices_are_seen_by_its_worker_alone(installed):
+    shutil.copytree(SYSTEMD / "gpu", installed, dirs_exist_ok=True)
+    hidden = {}
+    for unit in ("wnet-worker@1.service", "wnet-watcher.service"):
+        said = analyze(installed, "security", "--offline=true", "--no-pager", unit).stdout
+        hidden[unit] = re.search(r"(\S) PrivateDevices=", said)[1]
+    assert hidden == {"wnet-worker@1.service": "✗", "wnet-watcher.service": "✓"}
+
+
 @needs_systemd
 def test_every_unit_is_hardly_exposed(installed):
     units = [name for name in names(installed) if name.endswith(".service")]

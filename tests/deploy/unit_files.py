@@ -76,4 +76,4 @@ def drop_ins() -> list[Unit]:
 
 def sandbox() -> Unit:
     """What all services share."""
-    return read_unit(UNITS / "wnet-.service.d" / "sandbox.conf")
+    return read_unit(UNITS / "wnet-.service.d" / "10-sandbox.conf")
