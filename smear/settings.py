@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from smear.geometry import profile
 from smear.layout import layout
@@ -189,13 +189,24 @@ class Settings(BaseSettings):
 
 
 def load_settings(**given: Any) -> Settings:
-    """Read and validate the settings; raises BadSettings with one sentence a wrong variable."""
+    """Read and validate the settings; raises BadSettings with one sentence a wrong variable.
+
+    Files named like variables are read from the folder that CREDENTIALS_DIRECTORY names, as systemd hands credentials
+    to a unit; variables and `.env` count more.
+    """
+    secrets = os.environ.get("CREDENTIALS_DIRECTORY") or None
     try:
-        return Settings(**given)
+        if secrets and not os.path.isdir(secrets):  # noqa: PTH112 - False too where we may not look
+            raise BadSettings(f"CREDENTIALS_DIRECTORY: {secrets} is not a folder that can be read")
+        return Settings(**{"_secrets_dir": secrets, **given})
     except ValidationError as error:
         raise BadSettings("; ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())) from None
     except UnicodeDecodeError as error:
         raise BadSettings(f"the file .env is not UTF-8 text: {error.reason} at byte {error.start}") from None
+    except SettingsError as error:
+        cause = error.__cause__
+        reason = cause.strerror if isinstance(cause, OSError) else "a file in it is not UTF-8 text"
+        raise BadSettings(f"CREDENTIALS_DIRECTORY={secrets}: {reason}") from None
 
 
 def _sentence(where: tuple[int | str, ...], message: str) -> str:
