@@ -77,8 +77,10 @@ def classify(
     from smear.layout import layout
     from worker.batch import Batch, bundle_folder, cell_rows, cell_writer, find_slides
     from worker.engines.select import open_engine
+    from worker.engines.spoken import speak
     from worker.reading import SlideReader
 
+    speak("worker")
     given = {"layout": layout_name, "geometry": geometry}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     how = layout(settings.layout)
@@ -172,7 +174,9 @@ def results(
 def doctor(as_json: Json = False) -> None:
     """What is wrong with this installation, with a cure. Exit code 1 when something is."""
     from worker.doctor import examine
+    from worker.engines.spoken import speak
 
+    speak("worker")
     findings = list(examine(load_settings()))
     if as_json:
         for finding in findings:

@@ -94,6 +94,10 @@ class Work:
             log.info("still changing: back to the watcher", revision=revision)
             # However often that is, the slide does not fail of it; but a file that is never to be had is recorded.
             ledger.release(self._store, claim, attempts=min(claim.attempts, PATIENT_ATTEMPTS))
+        except EngineUnavailable as error:
+            log.error("the engine failed", revision=revision, attempt=claim.attempts, reason=str(error))  # noqa: TRY400 - as above
+            self._engine.forget()
+            self._hand_back(claim, str(error))
         except (SourceAway, BadAnswer) as error:
             log.warning("not now", revision=revision, attempt=claim.attempts, reason=str(error))
             self._hand_back(claim, str(error))
