@@ -62,7 +62,9 @@ def _timed(paths: list[str], work: Path) -> float:
     environment = {"PATH": str(Path(sys.executable).parent), "WNET_VAR": str(work / "none")}
     command = [sys.executable, "-c", "from worker.cli import main; main()", "classify", *paths, "--json"]
     started = time.monotonic()
-    subprocess.run(command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(
+        command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True
+    )
     return time.monotonic() - started
 
 
