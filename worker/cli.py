@@ -76,6 +76,7 @@ def classify(
     from smear.geometry import profile
     from smear.layout import layout
     from worker.batch import Batch, bundle_folder, cell_rows, cell_writer, find_slides
+    from worker.engines.face import EngineUnavailable
     from worker.engines.select import open_engine
     from worker.engines.spoken import speak
     from worker.reading import SlideReader
@@ -86,7 +87,10 @@ def classify(
     how = layout(settings.layout)
     slides = find_slides(paths, how)
     opened = bundles.load(bundle or bundle_folder(settings))
-    engine = open_engine(opened, settings.engine, settings.engine_threads, settings.engines_folder)
+    try:
+        engine = open_engine(opened, settings.engine, settings.engine_threads, settings.engines_folder)
+    except EngineUnavailable as error:
+        _refuse(f"WNET_ENGINE={settings.engine}: {error}")
     batch = Batch(settings, opened, engine, SlideReader(), how, profile(settings.geometry))
     told: list[dict[str, Any]] = []
     with ExitStack() as stack:

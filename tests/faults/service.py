@@ -8,7 +8,7 @@ import sys
 import time
 import xmlrpc.client
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,16 +86,19 @@ class FaultyService(Service):
     @contextmanager
     def without(self, name: str) -> Iterator[None]:
         """Meanwhile the supervisor keeps one of its processes stopped."""
-        self._supervisor().stopProcess(name)
+        with self._supervisor() as supervisor:
+            supervisor.stopProcess(name)
         try:
             yield
         finally:
-            self._supervisor().startProcess(name, False)
+            with self._supervisor() as supervisor:
+                supervisor.startProcess(name, False)
 
-    def _supervisor(self) -> Any:
+    @contextmanager
+    def _supervisor(self) -> Iterator[Any]:
         socket = self.settings.socket_folder / "supervisor.sock"
-        transport = SupervisorTransport(None, None, f"unix://{socket}")
-        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor
+        with closing(SupervisorTransport(None, None, f"unix://{socket}")) as transport:
+            yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor
 
     def wake(self) -> None:
         """Whatever a ticket has stopped goes on."""
