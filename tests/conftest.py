@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -16,6 +17,12 @@ import pytest
 from smear import shipped
 from smear.settings import Settings
 from smear.store import Store, migrate
+
+
+def pytest_configure() -> None:
+    """Started in the background by a shell, we would ignore Ctrl-C, and so would every process that tests send it to."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
