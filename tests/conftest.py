@@ -20,7 +20,7 @@ from smear.store import Store, migrate
 
 
 def pytest_configure() -> None:
-    """Started in the background by a shell, we would ignore Ctrl-C, and so would every process that tests send it to."""
+    """Started in the background by a shell, we would ignore Ctrl-C, and so would every process that tests start."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
