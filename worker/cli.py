@@ -103,11 +103,11 @@ def classify(
 
     given = {"layout": layout_name, "geometry": geometry}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-    how = layout(settings.layout)
+    how = layout(settings.layout_of_paths)
     slides = find_slides(paths, how)
     opened = bundles.load(bundle or bundle_folder(settings))
     engine = open_engine(opened, settings.engine, settings.engine_threads, settings.engines_folder)
-    batch = Batch(settings, opened, engine, SlideReader(), how, profile(settings.geometry))
+    batch = Batch(settings, opened, engine, SlideReader(), how, profile(settings.geometry_of_paths))
     told: list[dict[str, Any]] = []
     with ExitStack() as stack:
         try:

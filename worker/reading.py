@@ -12,6 +12,7 @@ from typing import Final, Literal
 from smear.files import FileChanging, Stat, open_folder, read_file, sha256, shown
 from smear.geometry import Profile, prepare
 from smear.layout import FoundPicture, Listing
+from smear.layouts.manifest import DIFFERS
 from smear.pictures import RGB, MisfitPicture, UnreadablePicture
 
 
@@ -114,6 +115,8 @@ def _chunks(items: list[FoundPicture], size: int) -> Iterator[list[FoundPicture]
 
 def _read_one(folder: int, found: FoundPicture, geometry: Profile, forgiving: bool) -> ReadPicture:
     name, path = PurePosixPath(found.path).name, shown(found.path)
+    if found.problem is not None:
+        return ReadPicture(path, found.stat, found.analyser_class, None, None, "unreadable", found.problem)
     try:
         data, stat = read_file(folder, name)
     except UnreadablePicture as error:
@@ -128,6 +131,8 @@ def _read_one(folder: int, found: FoundPicture, geometry: Profile, forgiving: bo
         reason = f"cannot be read: {error.strerror}"
         return ReadPicture(path, found.stat, found.analyser_class, None, None, "unreadable", reason)
     digest = sha256(data)
+    if found.sha256 not in {None, digest}:
+        return ReadPicture(path, stat, found.analyser_class, digest, None, "unreadable", DIFFERS)
     try:
         pixels = prepare(data, geometry)
     except UnreadablePicture as error:

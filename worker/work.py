@@ -90,7 +90,7 @@ class Work:
             listing = _look(how, source, claim)
             chunks = self._reader.read(
                 source.root,
-                claim.folder,
+                listing.folder,
                 listing,
                 profile(source.geometry),
                 forgiving=claim.attempts >= PATIENT_ATTEMPTS,
