@@ -5,7 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: setup run demo test lint check bench bench-train bench-engines clean
+.PHONY: setup run demo test lint check bench bench-train bench-engines bench-watch clean
 
 # --- environments: stamps remember which set is installed, and go stale with what defines it -------------------
 
@@ -61,6 +61,9 @@ bench-train: $(VENV)/.everything
 
 bench-engines: $(VENV)/.everything
 	@$(BIN)/python tests/bench/bench_engines.py
+
+bench-watch: $(VENV)/.everything
+	@$(BIN)/python tests/bench/bench_watch.py
 
 clean:
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

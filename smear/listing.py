@@ -100,7 +100,7 @@ class Layout(Protocol):
         ...
 
     def stranger(self, path: str) -> str | None:
-        """Why a file of this path below the root belongs to no slide, in words; None where it is a slide's picture."""
+        """Why a file of this path below the root belongs to no slide, in words; None where by its name it does."""
         ...
 
 
@@ -187,6 +187,13 @@ def news_of(root: Path) -> str:
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(20, "Not a directory", str(root))
     return f"{found.st_dev}:{found.st_ino}:{found.st_mtime_ns}"
+
+
+def is_hint(path: str, depth: int, more: tuple[str, ...] = ()) -> bool:
+    """Whether a path, `depth` names long, is a slide's marker, sidecar or one of `more`: no stranger."""
+    parts = PurePosixPath(path).parts
+    hidden = any(part.startswith(".") for part in parts[:-1])
+    return len(parts) == depth and not hidden and parts[-1].lower() in (COMPLETE_MARKER, *SIDECARS, *more)
 
 
 def stranger_by_name(path: str) -> str | None:

@@ -66,13 +66,22 @@ def _time(*, nullable: bool) -> Any:
 
 
 class SourceRow(SQLModel, table=True):
-    """A named root folder."""
+    """A named root folder.
+
+    `watched_by`, `watch_beat` and `watch_token` are the lease of its one active watcher, in the manner of a revision's
+    claim. `scanned_at` is when the whole root was last compared.
+    """
 
     __tablename__ = "sources"
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True, max_length=64)
     layout: str
     geometry: str
+    priority: int = 0
+    watched_by: str | None = Field(default=None, max_length=160)
+    watch_token: int = 0
+    watch_beat: int = 0
+    scanned_at: datetime | None = _time(nullable=True)
 
 
 class SlideRow(SQLModel, table=True):
@@ -93,13 +102,15 @@ class RevisionRow(SQLModel, table=True):
     `claimed_by` and `beat` are the lease: who works on it, and a counter that only grows while somebody does.
     `token` fences off whoever lost the lease: it grows with every claim and every release, and a result is
     written only under the token it was claimed with. `published_at` is the outbox: null means that the broker has
-    not accepted a message for this revision yet.
+    not accepted a message for this revision yet; the smallest `rank` leaves it first. `signature` is the folder's when
+    the revision settled, then from before it was read.
     """
 
     __tablename__ = "revisions"
     __table_args__ = (
         UniqueConstraint("slide", "number"),
         Index("ix_revisions_state_published", "state", "published_at"),
+        Index("ix_revisions_outbox", "state", "published_at", "rank", "settled_at"),
     )
     id: int | None = Field(default=None, primary_key=True)
     slide: int = Field(foreign_key="slides.id", index=True)
@@ -110,6 +121,7 @@ class RevisionRow(SQLModel, table=True):
     signature: str | None = None
     attempts: int = 0
     token: int = 0
+    rank: int = 0
     claimed_by: str | None = Field(default=None, max_length=128)
     beat: int = 0
     arrived_at: datetime = _time(nullable=False)

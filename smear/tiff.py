@@ -1,4 +1,4 @@
-"""TIFF, as far as it is understood: one picture, 8 bits a channel. Its directory is read strictly, before any decoder."""
+"""TIFF, as far as it is understood: one picture, 8 bits a channel. Its directory is read first, and strictly."""
 
 import struct
 from dataclasses import dataclass

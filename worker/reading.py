@@ -115,10 +115,8 @@ def _chunks(items: list[FoundPicture], size: int) -> Iterator[list[FoundPicture]
 
 def _read_one(folder: int, found: FoundPicture, geometry: Profile, forgiving: bool) -> ReadPicture:
     name, path = PurePosixPath(found.path).name, shown(found.path)
-    if found.problem is not None:
-        return ReadPicture(path, found.stat, found.analyser_class, None, None, "unreadable", found.problem)
     try:
-        data, stat = read_file(folder, name)
+        data, stat = _bytes(folder, name, found)
     except UnreadablePicture as error:
         return ReadPicture(path, found.stat, found.analyser_class, None, None, "unreadable", str(error))
     except FileNotFoundError:
@@ -131,12 +129,22 @@ def _read_one(folder: int, found: FoundPicture, geometry: Profile, forgiving: bo
         reason = f"cannot be read: {error.strerror}"
         return ReadPicture(path, found.stat, found.analyser_class, None, None, "unreadable", reason)
     digest = sha256(data)
-    if found.sha256 not in {None, digest}:
-        return ReadPicture(path, stat, found.analyser_class, digest, None, "unreadable", DIFFERS)
     try:
-        pixels = prepare(data, geometry)
+        pixels = _pixels(data, digest, found, geometry)
     except UnreadablePicture as error:
         return ReadPicture(path, stat, found.analyser_class, digest, None, "unreadable", str(error))
     except MisfitPicture as error:
         return ReadPicture(path, stat, found.analyser_class, digest, None, "misfit", str(error))
     return ReadPicture(path, stat, found.analyser_class, digest, pixels)
+
+
+def _bytes(folder: int, name: str, found: FoundPicture) -> tuple[bytes, Stat]:
+    if found.problem is not None:
+        raise UnreadablePicture(found.problem)
+    return read_file(folder, name)
+
+
+def _pixels(data: bytes, digest: str, found: FoundPicture, geometry: Profile) -> RGB:
+    if found.sha256 not in {None, digest}:
+        raise UnreadablePicture(DIFFERS)
+    return prepare(data, geometry)

@@ -7,7 +7,7 @@ from typing import Final
 
 from smear.files import open_folder, open_inside, shown
 from smear.layouts.slides import SlidesLayout
-from smear.listing import FoundPicture, Listing, folders_in, names_in, slide_name, stranger_by_name, time_of
+from smear.listing import FoundPicture, Listing, folders_in, is_hint, names_in, slide_name, stranger_by_name, time_of
 
 
 class ClassesLayout:
@@ -63,6 +63,8 @@ class ClassesLayout:
 
     def stranger(self, path: str) -> str | None:
         """Pictures lie two folders deep."""
+        if is_hint(path, 2):
+            return None
         if (why := stranger_by_name(path)) is not None:
             return why
         match len(PurePosixPath(path).parts):

@@ -8,7 +8,7 @@ from typing import Final
 
 from smear.files import open_folder, open_inside
 from smear.layouts.slides import SlidesLayout
-from smear.listing import Listing, folder_time, folders_in, news_of, slide_name, stranger_by_name
+from smear.listing import Listing, folder_time, folders_in, is_hint, news_of, slide_name, stranger_by_name
 
 
 _DAY: Final = re.compile(r"\d{8}", re.ASCII)
@@ -78,6 +78,8 @@ class DatedLayout:
 
     def stranger(self, path: str) -> str | None:
         """Pictures lie two folders deep, the first of them a date."""
+        if is_hint(path, 3) and is_day(PurePosixPath(path).parts[0]):
+            return None
         if (why := stranger_by_name(path)) is not None:
             return why
         parts = PurePosixPath(path).parts

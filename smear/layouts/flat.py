@@ -133,7 +133,7 @@ class FlatLayout:
     def stranger(self, path: str) -> str | None:
         """Pictures lie in the root, and their names match."""
         if "/" not in path and self._beside(path):
-            return "a marker or sidecar without any picture of its slide"
+            return None
         if (why := stranger_by_name(path)) is not None:
             return why
         if "/" in path:

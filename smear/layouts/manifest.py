@@ -16,6 +16,7 @@ from smear.listing import (
     first_of,
     folder_time,
     folders_in,
+    is_hint,
     is_picture,
     names_in,
     slide_name,
@@ -93,7 +94,7 @@ class ManifestLayout:
 
     def stranger(self, path: str) -> str | None:
         """Pictures lie one folder deep."""
-        return self._outer.stranger(path)
+        return None if is_hint(path, 2, MANIFESTS) else self._outer.stranger(path)
 
 
 def _compare(slide: int, name: str, stat: Stat, seen: Names) -> tuple[list[FoundPicture], bool]:

@@ -10,6 +10,7 @@ from smear.listing import (
     Listing,
     folder_time,
     folders_in,
+    is_hint,
     is_picture,
     names_in,
     news_of,
@@ -66,6 +67,8 @@ class SlidesLayout:
 
     def stranger(self, path: str) -> str | None:
         """Pictures lie one folder deep."""
+        if is_hint(path, 2):
+            return None
         if (why := stranger_by_name(path)) is not None:
             return why
         match len(PurePosixPath(path).parts):
