@@ -78,19 +78,13 @@ class DatedLayout:
 
     def stranger(self, path: str) -> str | None:
         """Pictures lie two folders deep, the first of them a date."""
-        if is_hint(path, 3) and is_day(PurePosixPath(path).parts[0]):
+        parts = PurePosixPath(path).parts
+        dated = is_day(parts[0])
+        if dated and is_hint(path, 3):
             return None
         if (why := stranger_by_name(path)) is not None:
             return why
-        parts = PurePosixPath(path).parts
-        if len(parts) == 1:
-            return "it lies outside every day's folder"
-        if not is_day(parts[0]):
+        if len(parts) > 1 and not dated:
             return "the folder's name is no date: yyyymmdd is expected"
-        match len(parts):
-            case 2:
-                return "it lies outside every slide's folder"
-            case 3:
-                return None
-            case _:
-                return "it lies deeper than the slide's folder"
+        places = {1: "it lies outside every day's folder", 2: "it lies outside every slide's folder", 3: None}
+        return places.get(len(parts), "it lies deeper than the slide's folder")

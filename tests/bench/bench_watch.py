@@ -1,6 +1,6 @@
 """`make bench-watch`: what watching an archive costs, to var/bench-watch.json.
 
-For 1,000, 10,000 and 100,000 folders of 10 files that are all finished: seconds (by the wall, and of the processor) for the
+For 1,000, 10,000 and 100,000 folders of 10 files that are all finished: seconds (by the wall, of the process) for the
 start-up (what the database knows, the kernel's watches, the first scan), for a scan that finds nothing new, and for one
 that finds a late file in ten folders; how many slides were looked at; the most memory. Each size in its own process.
 

@@ -1,6 +1,13 @@
 """Roots and folders that go away, that may not be entered, or that stumble: nothing is lost, nothing marked deleted."""
 
+import errno
+import os
 import shutil
+from pathlib import Path
+
+import pytest
+
+from worker.watch import look
 
 
 DONE = {("S-1", 1): "classified"}
@@ -72,24 +79,60 @@ def test_a_slide_that_failed_by_going_away_is_found_again_by_a_scan(drop, make_s
 
 
 def test_one_folder_that_may_not_be_entered_does_not_hide_the_others(drop, make_slide, done, monkeypatch):
-    how = done.watch._looker.layout
-    real = how.signature
+    how = type(done.watch._looker.layout)
+    real = how.look
 
-    def closed(root, folder):
+    def closed(self, root, folder):
         if folder == "S-1":
             raise PermissionError(13, "Permission denied")
-        return real(root, folder)
+        return real(self, root, folder)
 
-    class FakeLayout(type(how)):
-        def slides(self, root):
-            return iter(sorted(how.slides(root)))
-
-        signature = staticmethod(closed)
-
-    done.watch._looker.layout = FakeLayout()
+    monkeypatch.setattr(how, "look", closed)
+    done.start()
     make_slide(drop, "S-2", 3)
     done.run(75)
     assert done.states() == DONE | {("S-2", 1): "classified"}
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EBUSY])
+def test_a_share_that_stumbles_for_an_hour_costs_a_slide_nothing_but_time(
+    drop, make_slide, service, monkeypatch, number
+):
+    make_slide(drop, "S-1", 3)
+    service.wake("S-1")
+    service.run(1)
+    how = type(service.watch._looker.layout)
+    with monkeypatch.context() as broken:
+
+        def stumbles(*_):
+            raise OSError(number, os.strerror(number))
+
+        broken.setattr(how, "look", stumbles)
+        service.run(3600, tick=10)
+        assert service.states() == {("S-1", 1): "arriving"}
+    service.run(15)
+    assert service.states() == DONE
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EBUSY])
+def test_a_file_that_cannot_be_read_for_a_while_delays_its_slide_alone(drop, make_slide, service, monkeypatch, number):
+    for name in ("A", "B"):
+        (make_slide(drop, name, 3) / ".complete").touch()
+    real = look.read_file
+
+    def stumbles(descriptor, name, *limits):
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == "A":
+            raise OSError(number, os.strerror(number))
+        return real(descriptor, name, *limits)
+
+    monkeypatch.setattr(look, "read_file", stumbles)
+    for name in ("A", "B"):
+        service.wake(name)
+    service.run(5)
+    assert service.states() == {("A", 1): "arriving", ("B", 1): "classified"}
+    monkeypatch.undo()
+    service.run(10)
+    assert service.states() == {("A", 1): "classified", ("B", 1): "classified"}
 
 
 def test_a_share_that_leaves_an_empty_mount_point_takes_no_slide_with_it(drop, make_slide, service):
