@@ -36,6 +36,8 @@ ObserverKind = Literal["auto", "native", "polling", "none"]
 
 #: Where the kernel tells nothing, the root's time and the latest slides are looked at this often.
 POLL_SECONDS: Final = 1.0
+#: A start that takes longer goes on aside, so that lease and scan need not wait for it.
+START_SECONDS: Final = 2.0
 #: Who says that the kernel's queue ran over: watchdog has no event for it.
 _OVERFLOW_LOG: Final = "watchdog.observers.inotify_c"
 #: On these the kernel tells nothing of what other hosts write (watchdog issues 409 and 668).
@@ -100,6 +102,29 @@ class _Overflows(logging.Handler):
             self.heard.set()
 
 
+class _Starting(threading.Thread):
+    """Starts an observer aside: a watch for each of a hundred thousand folders takes the kernel a while."""
+
+    def __init__(self, root: Path, handler: FileSystemEventHandler) -> None:
+        super().__init__(name="observe", daemon=True)
+        self._root, self._handler = os.fspath(root), handler
+        self.observer: BaseObserver | None = None
+        self.refused, self.wanted = "", True
+
+    def run(self) -> None:
+        """Start; where it is wanted no longer, stop again."""
+        try:
+            observer: BaseObserver = Observer()
+            observer.schedule(self._handler, self._root, recursive=True, event_filter=_ASKED)
+            observer.start()
+        except OSError as error:
+            self.refused = error.strerror or str(error)
+            return
+        self.observer = observer
+        if not self.wanted:
+            observer.stop()
+
+
 class Observing:
     """Observes one root for as long as it is there; a root that goes and comes back is observed anew.
 
@@ -112,6 +137,7 @@ class Observing:
         self._root, self._layout = root, layout
         self._kind = kind if kind != "auto" else "polling" if on_network(root) else "native"
         self._observer: BaseObserver | None = None
+        self._starting: _Starting | None = None
         self._overflows: _Overflows | None = None
         self._root_identity: tuple[int, int] | None = None
 
@@ -131,36 +157,44 @@ class Observing:
             self._overflows.heard.clear()
             log.warning("events were lost: all is compared", drop=str(self._root))
             return True
+        if self._starting is not None and identity == self._root_identity:
+            return self._adopt()  # what happened while it started, only a scan finds
         died = self._observer is not None
         begun = identity is not None and (died or identity != self._root_identity)
         self.stop()
         self._root_identity = identity
         if identity is not None and self._kind == "native":
-            self._start()
+            self._starting = _Starting(self._root, _Handler(self._root, self._layout, self.wakes))
+            self._starting.start()
+            self._starting.join(START_SECONDS)
+            self._adopt()
         return begun
 
-    def _start(self) -> None:
-        observer: BaseObserver = Observer()
-        handler = _Handler(self._root, self._layout, self.wakes)
-        observer.schedule(handler, os.fspath(self._root), recursive=True, event_filter=_ASKED)
-        try:
-            observer.start()
-        except OSError as error:
+    def _adopt(self) -> bool:
+        """Whether the observer that is being started has come up."""
+        if self._starting is None or self._starting.is_alive():
+            return False
+        started, self._starting = self._starting, None
+        if started.observer is None:
             # Out of inotify watches, say: asking again every second would not make more of them.
             self._kind = "polling"
             log.warning(
                 "the kernel refuses to tell of changes: the folder is polled instead",
                 drop=str(self._root),
-                reason=error.strerror or str(error),
+                reason=started.refused,
                 cure="raise fs.inotify.max_user_watches and max_user_instances, then restart",
             )
-            return
+            return False
         self._overflows = _Overflows()
         logging.getLogger(_OVERFLOW_LOG).addHandler(self._overflows)
-        self._observer = observer
+        self._observer = started.observer
+        return True
 
     def stop(self) -> None:
         """Let the observer's threads go."""
+        if self._starting is not None:
+            self._starting.wanted = False
+            self._starting = None
         if self._overflows is not None:
             logging.getLogger(_OVERFLOW_LOG).removeHandler(self._overflows)
             self._overflows = None

@@ -84,7 +84,7 @@ class SourceWatch:
         settled = False
         for slide in due[:LOOKS_A_STEP]:
             settled |= self._try_to_look(slide, now)
-        self.busy = len(due) > LOOKS_A_STEP or (self._scan is not None and len(self._followed) < MOST_FOLLOWED)
+        self.busy = len(due) > LOOKS_A_STEP or (self._scan is not None and not self._is_full())
         return settled
 
     def _is_active(self, now: float) -> bool:
@@ -142,7 +142,7 @@ class SourceWatch:
         self._scan = self._looker.layout.survey(self._source.root)
 
     def _scan_on(self, now: float) -> None:
-        if self._scan is None or len(self._followed) >= MOST_FOLLOWED:
+        if self._scan is None or self._is_full():
             return
         try:
             some = list(islice(self._scan, SCAN_A_STEP))
@@ -160,6 +160,10 @@ class SourceWatch:
             self._sort_out(wanted[start : start + 500], now)
         if len(some) < SCAN_A_STEP:
             self._end_scan(now)
+
+    def _is_full(self) -> bool:
+        """Whether as many slides are followed as may be; those that cannot be read just now keep no other out."""
+        return len(self._followed) >= MOST_FOLLOWED <= sum(not slide.troubled for slide in self._followed.values())
 
     def _sort_out(self, found: list[tuple[str, str, str]], now: float) -> None:
         known = ledger.known_of(self._store, self._row, [slide_id for slide_id, _, _ in found])
@@ -193,7 +197,7 @@ class SourceWatch:
 
     def _go_round(self, now: float) -> None:
         """Look at some more of the young finished slides, file by file."""
-        if self._round_after is None or self._away or len(self._followed) >= MOST_FOLLOWED:
+        if self._round_after is None or self._away or self._is_full():
             return
         age = timedelta(days=self._settings.reopen_days)
         page = finished_after(self._store, self._row, self._round_after, ROUND_A_STEP, age)

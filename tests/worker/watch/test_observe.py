@@ -1,5 +1,6 @@
 """Real events, native and polled: they wake the slide they belong to, and flow again after the root was away."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -190,3 +191,26 @@ def test_network_mounts_are_told_from_the_kernels_table(tmp_path, path, answer):
 
 def test_without_a_table_of_mounts_all_is_local(tmp_path):
     assert not on_network(tmp_path, tmp_path / "none")
+
+
+def test_a_start_that_takes_long_goes_on_aside_and_ends_with_a_scan(drop, make_slide, start, monkeypatch):
+    gate, real = threading.Event(), observe.Observer
+
+    class FakeSlowObserver(real):
+        def start(self):
+            gate.wait(60)
+            super().start()
+
+    monkeypatch.setattr(observe, "Observer", FakeSlowObserver)
+    monkeypatch.setattr(observe, "START_SECONDS", 0.01)
+    observing = start("native")
+    assert observing.step()
+    assert not observing.step()
+    assert observing.kind == "none"
+    gate.set()
+    wait_for(observing.step)
+    assert observing.kind == "native"
+    assert not observing.step()
+    woken = Woken(observing)
+    make_slide(drop, "S-1", 1)
+    wait_for(lambda: woken.has("S-1"))
