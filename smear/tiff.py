@@ -12,11 +12,13 @@ _SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11
 _NUMBERS: Final = {1: "B", 3: "H", 4: "I"}
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _STRIP_BYTES, _TILES, _TILE_BYTES = 273, 277, 279, 324, 325
-#: What a decoder is shown: pixels, and how they are laid out. All else (EXIF, makers' notes) is kept from it.
-_SHOWN: Final = frozenset(
-    {_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, 266, _STRIPS, _SAMPLES, 278, _STRIP_BYTES, 284, 317, 320, 322,
-     323, _TILES, _TILE_BYTES, 338, 339, 347, 529, 530, 532}
-)  # fmt: skip
+#: What a decoder is shown, and how many values each may have: pixels, and how they are laid out. All else (EXIF, notes
+#: of makers) is kept from it.
+_SHOWN: Final = {
+    _WIDTH: 1, _HEIGHT: 1, _BITS: 8, _COMPRESSION: 1, _PHOTOMETRIC: 1, 266: 1, _STRIPS: 65_536, _SAMPLES: 1, 278: 1,
+    _STRIP_BYTES: 65_536, 284: 1, 317: 1, 320: 768, 322: 1, 323: 1, _TILES: 65_536, _TILE_BYTES: 65_536, 338: 4,
+    339: 8, 347: 65_536, 529: 3, 530: 2, 532: 6,
+}  # fmt: skip
 _COMPRESSIONS: Final = {1: "none", 5: "LZW", 7: "JPEG", 8: "deflate", 32773: "PackBits", 32946: "deflate"}
 _JPEG, _JPEG_END = 7, b"\xff\xd9"
 #: A directory has a dozen or two entries; a hostile one may promise 65,535.
@@ -68,12 +70,14 @@ def _directory(data: bytes, order: str) -> tuple[dict[int, bytes], int]:
     """The entries of the first directory by tag, 12 bytes each, and where the next one is."""
     try:
         (at,) = struct.unpack_from(f"{order}I", data, 4)
+        if at < 8:
+            raise BadTiff("truncated TIFF: its directory is not written", cut_short=True)
         (count,) = struct.unpack_from(f"{order}H", data, at)
         end = at + 2 + 12 * count
         (following,) = struct.unpack_from(f"{order}I", data, end)
     except struct.error:
         raise BadTiff("truncated TIFF: its directory is missing", cut_short=True) from None
-    if at < 8 or count == 0:
+    if count == 0:
         raise BadTiff("truncated TIFF: its directory is not written", cut_short=True)
     if count > _MAX_ENTRIES:
         raise BadTiff(f"damaged TIFF: {count} entries in its directory")
@@ -140,6 +144,9 @@ def _plain(data: bytes, order: str, entries: dict[int, bytes]) -> bytes:
     """The same file with a second directory that names only what pixels need, and that is read instead of the first."""
     kept = [entries[tag] for tag in sorted(entries) if tag in _SHOWN]
     for entry in kept:
+        tag, _, count = struct.unpack_from(f"{order}HHI", entry)
+        if count > _SHOWN[tag]:
+            raise BadTiff("damaged TIFF: a field has more values than it should have")
         _place(data, order, entry)
     padded = data + bytes(len(data) % 2)
     head = padded[:4] + struct.pack(f"{order}I", len(padded))

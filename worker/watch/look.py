@@ -139,11 +139,14 @@ class Looker:
 
     def _nothing_new(self, slide: Followed, listing: Listing) -> Outcome:
         self._verified.put(slide.folder, listing.signature)
+        self._note_latest(slide, listing)
+        return "leave"
+
+    def _note_latest(self, slide: Followed, listing: Listing) -> None:
         self.latest[slide.slide_id, slide.folder] = listing.fingerprint
         self.latest.move_to_end((slide.slide_id, slide.folder))
         while len(self.latest) > _LATEST:
             self.latest.popitem(last=False)
-        return "leave"
 
     def _settled(self, slide: Followed, listing: Listing, told: Sidecar | None, now: float) -> bool:
         verdict = self._settling.step(
@@ -168,6 +171,7 @@ class Looker:
             signature=settled_signature(listing),
             rank=rank(self._source.priority, express=first),
         )
+        self._note_latest(slide, listing)
         log.info("settled", revision=known.revision, blood=blood)
 
     def _place(self, slide: Followed) -> None:

@@ -33,6 +33,7 @@ class FakeService:
         """Let time pass; whatever is queued is classified at once."""
         for _ in range(round(seconds / tick)):
             self.watch.step(self.clock.pass_(tick))
+            self.watch.adopt(self.clock.now)
             for revision in ledger.to_publish(self.store, 99):
                 self.work.do(revision)
                 ledger.mark_published(self.store, [revision])
@@ -54,9 +55,10 @@ class FakeService:
 
 @pytest.fixture
 def make_service(settings, sqlite_store, make_work, fake_engine, clock):
-    def make(**changed):
-        changed = settings.model_copy(update=changed)
-        return FakeService(changed, sqlite_store, make_work(sqlite_store, fake_engine), clock)
+    def make(**given):
+        return FakeService(
+            settings.model_copy(update=given), sqlite_store, make_work(sqlite_store, fake_engine, **given), clock
+        )
 
     return make
 
