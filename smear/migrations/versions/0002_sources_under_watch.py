@@ -21,3 +21,9 @@ def upgrade() -> None:
     with op.batch_alter_table("revisions", schema=None) as batch_op:
         batch_op.add_column(sa.Column("rank", sa.Integer(), nullable=False, server_default="0"))
         batch_op.create_index("ix_revisions_outbox", ["state", "published_at", "rank", "settled_at"], unique=False)
+    # The defaults are for the rows that were there; new ones say what they hold.
+    with op.batch_alter_table("sources", schema=None) as batch_op:
+        for name in ("priority", "watch_token", "watch_beat"):
+            batch_op.alter_column(name, existing_type=sa.Integer(), existing_nullable=False, server_default=None)
+    with op.batch_alter_table("revisions", schema=None) as batch_op:
+        batch_op.alter_column("rank", existing_type=sa.Integer(), existing_nullable=False, server_default=None)
