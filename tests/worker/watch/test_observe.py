@@ -146,9 +146,9 @@ def test_a_queue_that_ran_over_asks_for_a_scan_and_events_flow_on(drop, make_sli
         for n in range(limit // 2 + 2000):
             path.touch()
             path.rename(drop / f"moved_{n % 7}.jpg")
-    wait_for(observing.step)
+    wait_for(observing.step, seconds=150)
     assert observing.kind == "native"
-    wait_for(lambda: not observing.step())
+    wait_for(lambda: not observing.step(), seconds=150)
     woken = Woken(observing)
     make_slide(drop, "S-1", 1)
     wait_for(lambda: woken.has("S-1"))
