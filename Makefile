@@ -5,7 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: setup run demo test lint check bench bench-train bench-engines bench-watch clean
+.PHONY: setup run demo test lint check bench bench-train bench-engines bench-watch audit faults clean
 
 # --- environments: stamps remember which set is installed, and go stale with what defines it -------------------
 
@@ -64,6 +64,17 @@ bench-engines: $(VENV)/.everything
 
 bench-watch: $(VENV)/.everything
 	@$(BIN)/python tests/bench/bench_watch.py
+
+# Kills, breaks and floods on purpose, for about an hour; broken off, the same command goes on. PART=name plays one part,
+# SCALE=short or a share such as 0.1 less of it, AGAIN=1 what was done before too, PATIENCE=4 allows for a slow machine.
+faults: $(VENV)/.everything
+	@$(BIN)/python tests/faults/campaign.py $(foreach part,$(PART),--part $(part)) $(if $(SCALE),--scale $(SCALE)) \
+	  $(if $(AGAIN),--again) $(if $(PATIENCE),--patience $(PATIENCE))
+
+# Known holes in what is installed, from the package index's own data; needs the network and an install of pip-audit.
+audit: $(VENV)/.everything
+	@command -v pip-audit >/dev/null || { echo "pip-audit is missing: pipx install pip-audit" >&2; exit 2; }
+	@pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 clean:
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -4,14 +4,17 @@ At idle priority, so that slides come first. Workers look between slides whether
 take the fastest; nothing waits for this, and nothing is wrong where it cannot be done.
 """
 
+import contextlib
 import os
 import sys
+import traceback
 
 from smear import bundle as bundles
 from smear.plain import PlainError
 from smear.settings import load_settings
 from worker.batch import bundle_folder
-from worker.engines.forms import StoredForm, processor, stored_forms
+from worker.engines.forms import BadForm, StoredForm, stored_forms
+from worker.engines.select import unfit
 
 
 def main() -> int:
@@ -31,19 +34,26 @@ def main() -> int:
         from engine_build.cli import app  # noqa: PLC0415 - its packages are an extra
     except ImportError as error:
         return _said(f"nothing is compiled ({error}): pip install '.[engines]' makes int8, which may be faster")
-    app(args=["build", str(served.folder), "--precision", "int8"], standalone_mode=False)
+    try:
+        app(args=["build", str(served.folder), "--precision", "int8"], standalone_mode=False)
+    except Exception:  # noqa: BLE001 - the last one to catch it; the workers go on without
+        traceback.print_exc()
+        return _said("nothing is compiled: a fault of this program, told above")
     return 0
 
 
 def _made_here(stored: StoredForm) -> bool:
-    from worker.engines.openvino import mismatch  # noqa: PLC0415 - OpenVINO is loaded only where there is a form
-
-    return stored.form.backend == "openvino" and stored.form.device == processor() and mismatch(stored) is None
+    """Whether a form is for this processor and this OpenVINO, and whole: a damaged one is made again."""
+    try:
+        stored.check()
+    except BadForm:
+        return False
+    return stored.form.backend == "openvino" and unfit(stored) is None
 
 
 def _idle() -> None:
     os.nice(19)
-    if hasattr(os, "SCHED_IDLE"):
+    with contextlib.suppress(AttributeError, OSError):  # other systems lack it, and some containers forbid it
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -15,12 +16,14 @@ from typing import Any, Final
 from supervisor import events
 from supervisor.medusa import asyncore_25 as asyncore
 from supervisor.options import ServerOptions
+from supervisor.states import SupervisorStates
 from supervisor.supervisord import Supervisor
 from supervisor.xmlrpc import SupervisorTransport
 
 from smear.plain import PlainError
 from smear.settings import BadSettings, Settings, load_settings, private_folder
 from worker.broker import server_program
+from worker.ending import out_of_memory_kills
 from worker.install import prepare
 
 
@@ -32,6 +35,52 @@ LOG_BYTES: Final = "5MB"
 LOG_BACKUPS: Final = 3
 #: Processes that do their work once a start: they are not started again when they end.
 ONCE: Final = frozenset({"compile"})
+#: A report of how a worker ended may take this long once everything stops.
+REPORT_SECONDS: Final = 5.0
+#: Processes that claim slides.
+WORKERS: Final = frozenset({"worker"})
+
+
+class WatchfulOptions(ServerOptions):  # type: ignore[misc]
+    """supervisord's window on the system, which reports how workers end: only their parent can tell a crash from a
+    kill, and a slide whose worker is known to be dead need not wait for its lease.
+    """
+
+    def __init__(self, project: Path) -> None:
+        super().__init__()
+        self._project, self._memory_kills = project, out_of_memory_kills()
+        self._reports: list[subprocess.Popen[bytes]] = []
+
+    def waitpid(self) -> tuple[int | None, int | None]:
+        """As supervisord's: the next child that has ended, with its wait status."""
+        pid, status = super().waitpid()
+        process = self.pidhistory.get(pid) if pid else None
+        # Told to stop, all ends at once: what is left to take back then, the lease takes back after the next start.
+        running = self.mood == SupervisorStates.RUNNING
+        if process is not None and process.config.name in WORKERS and status and running:
+            self._report(pid, status)
+        return pid, status
+
+    def end_reports(self) -> None:
+        """Let what is being reported come to its end, but nothing outlive us for long."""
+        for report in self._reports:
+            try:
+                report.wait(REPORT_SECONDS)
+            except subprocess.TimeoutExpired:
+                report.kill()
+                report.wait()
+
+    def _report(self, pid: int, status: int) -> None:
+        before, self._memory_kills = self._memory_kills, out_of_memory_kills()
+        # In a process of its own: the database may be away, and supervising goes on meanwhile.
+        command = [sys.executable, "-c", "from worker.cli import main; main()", "died"]
+        command += ["--pid", str(pid), "--status", str(status)]
+        command += ["--out-of-memory"] if self._memory_kills > before else []
+        self._reports = [report for report in self._reports if report.poll() is None]
+        with contextlib.suppress(OSError):  # then the lease runs out
+            self._reports.append(
+                subprocess.Popen(command, cwd=self._project, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 - our own argument list
+            )
 
 
 class ForeverSupervisor(Supervisor):  # type: ignore[misc]
@@ -172,10 +221,11 @@ def main() -> int:
         supervisor_configuration(read_procfile(project / "Procfile"), settings, project), encoding="utf-8"
     )
     _say_where(settings)
-    options = ServerOptions()
+    options = WatchfulOptions(project)
     options.realize(["-n", "-c", os.fspath(configuration)])
     options.first, options.test = True, False
     ForeverSupervisor(options).main()
+    options.end_reports()
     return 0
 
 

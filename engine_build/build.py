@@ -39,13 +39,17 @@ class NotHere(ValueError):
 
 @dataclass(frozen=True)
 class Bench:
-    """What forms of one bundle are made and judged with; `reference`: (N, 5) logits of the verification pictures."""
+    """What forms of one bundle are made and judged with; `reference`: (N, 5) logits of the verification pictures.
+
+    `say` is told in a sentence what a person should know beside the forms themselves.
+    """
 
     bundle: Bundle
     engines: Path
     pictures: Pictures
     reference: Floats
     default: OpenVinoEngine
+    say: Callable[[str], object]
 
 
 def sensible(backend: Backend) -> tuple[Precision, ...]:
@@ -67,6 +71,8 @@ def build(
     """
     if precision not in PRECISIONS[backend]:
         raise NotHere(f"{backend} is built in {', '.join(PRECISIONS[backend])}, not in {precision}")
+    if (backend, precision) == ("openvino", "bf16") and native_precision() != "bf16":
+        raise NotHere("this processor does not compute in bfloat16: OpenVINO would do it in float32")
     stored: StoredForm | None = None
     for kept in _KEPT if precision == "int8" else ((),):
         tell(f"{backend}-{precision}" + (f", {' and '.join(kept)} kept in float" if kept else ""))
@@ -87,8 +93,9 @@ def _make(bench: Bench, backend: Backend, precision: Precision, kept: tuple[str,
         _onnx(bench, precision, kept, folder / ONNX_MODEL)
         told |= {"runtime": "onnxruntime", "version": _onnxruntime()}
     else:
+        told |= _gpu()  # asked first: a builder without a device does not explain itself
         loaded = compile_plan(_graph(bench, precision, kept), folder)
-        told |= _gpu() | {"runtime": loaded.flavour, "version": loaded.version}
+        told |= {"runtime": loaded.flavour, "version": loaded.version}
     form = Form(
         bundle=bench.bundle.bundle_id,
         network_sha256=bench.bundle.manifest.files[NETWORK],
@@ -102,10 +109,11 @@ def _make(bench: Bench, backend: Backend, precision: Precision, kept: tuple[str,
     )
     try:
         engine = open_stored(StoredForm(folder, form))
-    except EngineUnavailable:
-        if backend == "tensorrt":
-            return form  # built where it cannot run; nothing serves it before it was verified where it can
-        raise
+    except EngineUnavailable as error:
+        if backend != "tensorrt":
+            raise
+        bench.say(f"{form.name} was built and not run: {error}")
+        return form  # nothing serves it before `verify` saw it run
     pictures = bench.pictures
     verdict = judge(
         engine, bench.default, bench.reference, pictures.verification, bench.bundle, pictures.verification_name
@@ -134,7 +142,4 @@ def _gpu() -> dict[str, Any]:
     if driver.problem() is not None:
         return {"device": ANY_GPU}
     gpu = open_gpu()
-    try:
-        return {"device": gpu.name, "compute_capability": gpu.compute_capability, "driver": gpu.driver}
-    finally:
-        gpu.close()
+    return {"device": gpu.name, "compute_capability": gpu.compute_capability, "driver": gpu.driver}

@@ -1,5 +1,7 @@
 """The pictures that compiled forms are made with and judged on, and what the network's tensors reach on them."""
 
+import hashlib
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -37,24 +39,41 @@ def pictures(bundle: Bundle, data: Path | None, geometry: str | None, limit: int
     `limit` verification pictures at the most, spread over all; 0 takes all. Raises BadDataFolder.
     """
     if data is None:
-        files = sorted(shipped.folder("samples").glob("*/*.jpg"))
-        calibration = np.stack([prepare(f.read_bytes(), PROFILES["di60"]) for f in _spread(files, _CALIBRATION)])
+        chosen = _spread(_sample_files(), _CALIBRATION)
+        calibration = np.stack([prepare(f.read_bytes(), PROFILES["di60"]) for f in chosen])
         return Pictures(calibration, "samples", verification(bundle, None, geometry, limit), "holdout")
-    cells = sorted(read_folder(data, min_per_type=0), key=lambda cell: cell.sha256)
+    cells = read_folder(data, min_per_type=0)
     how = profile(geometry or bundle.manifest.geometry)
-    calibrating = load_pixels(_spread(cells[::4], _CALIBRATION), how)
-    judged = [cell for i, cell in enumerate(cells) if i % 4]
+    calibrating = load_pixels(_spread(_calibrating(cells), _CALIBRATION), how)
+    judged = _judging(cells)
     if not calibrating.cells:
         raise BadDataFolder(f"{data} holds too few pictures to calibrate on")
-    return Pictures(calibrating.images, data.name, _loaded(data, _by_type(judged, limit), how.name), data.name)
+    name = name_of(data)
+    return Pictures(calibrating.images, name, _loaded(data, _by_type(judged, limit), how.name), name)
 
 
-def verification(bundle: Bundle, data: Path | None, geometry: str | None, limit: int = 0) -> Pixels:
-    """The shipped hold-out, or all of a labelled folder; `limit` pictures at the most. Raises BadDataFolder."""
+def verification(
+    bundle: Bundle, data: Path | None, geometry: str | None, limit: int = 0, calibrated_on: Container[str | None] = ()
+) -> Pixels:
+    """The shipped hold-out, or a labelled folder less what may have calibrated a form: nothing is judged on that.
+
+    `calibrated_on`: the names of the data that the forms were calibrated on. `limit` pictures at the most. Raises
+    BadDataFolder.
+    """
     folder = data or shipped.folder("holdout")
     # The shipped hold-out is cut already; a folder of one's own is as the bundle's analyser writes it.
     how = geometry or (bundle.manifest.geometry if data else "whole")
-    return _loaded(folder, _by_type(read_folder(folder, min_per_type=0), limit), how)
+    cells = read_folder(folder, min_per_type=0)
+    if data:
+        cells = _judging(cells) if name_of(data) in calibrated_on else cells
+        samples = {hashlib.sha256(file.read_bytes()).hexdigest() for file in _sample_files()}
+        cells = [cell for cell in cells if cell.sha256 not in samples]
+    return _loaded(folder, _by_type(cells, limit), how)
+
+
+def name_of(data: Path) -> str:
+    """What a data folder is called in a form's sidecar."""
+    return data.resolve().name
 
 
 def ranges(bundle: Bundle, images: Images) -> dict[str, float]:
@@ -70,6 +89,20 @@ def ranges(bundle: Bundle, images: Images) -> dict[str, float]:
         for name in names:
             found[name] = max(found[name], float(np.abs(answer[name]).max()))
     return found
+
+
+def _sample_files() -> list[Path]:
+    return sorted(shipped.folder("samples").glob("*/*.jpg"))
+
+
+def _calibrating(cells: list[LabelledCell]) -> list[LabelledCell]:
+    """Every fourth cell by content, whatever the files are called."""
+    return sorted(cells, key=lambda cell: cell.sha256)[::4]
+
+
+def _judging(cells: list[LabelledCell]) -> list[LabelledCell]:
+    calibrating = {cell.sha256 for cell in _calibrating(cells)}
+    return [cell for cell in cells if cell.sha256 not in calibrating]
 
 
 def _spread(items: list[T], most: int) -> list[T]:

@@ -3,6 +3,7 @@
 import json as json_text
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,18 +13,20 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from engine_build import show
 from engine_build.build import PRECISIONS, Bench, build, sensible
-from engine_build.calibration import Pictures, pictures, verification
+from engine_build.calibration import Pictures, name_of, pictures, verification
 from engine_build.reference import anchored_logits
 from engine_build.verification import judge, open_stored
 from smear import bundle, shipped
-from smear.bundle import BadBundle, Bundle
+from smear.bundle import Bundle
 from smear.geometry import PROFILES
 from smear.labelled import BadDataFolder
-from smear.settings import BadSettings, load_settings
+from smear.plain import PlainError
+from smear.settings import load_settings
 from worker.engines.face import Engine, EngineUnavailable
 from worker.engines.forms import (
     Backend,
     BadForm,
+    CannotKeep,
     Precision,
     StoredForm,
     Verification,
@@ -32,6 +35,7 @@ from worker.engines.forms import (
 )  # fmt: skip
 from worker.engines.openvino import OpenVinoEngine
 from worker.engines.select import open_engine
+from worker.engines.spoken import speak
 
 
 DISAGREES: Final = 1
@@ -52,6 +56,11 @@ _NOTHING: Final = "engine-build: nothing is compiled for this host"
 def main() -> None:
     """Entry point of the console script."""
     app()
+
+
+@app.callback()
+def _before_all() -> None:
+    speak("engine-build")
 
 
 @app.command(name="build")
@@ -78,7 +87,9 @@ def build_command(
         served = bundle.load(folder)
         if precision is not None and precision not in PRECISIONS[backend]:
             raise ValueError(f"{backend} is built in {', '.join(PRECISIONS[backend])}, not in {precision}")
-        bench = _bench(served, pictures(served, data, geometry), lambda text: progress.update(task, description=text))
+        bench = _bench(
+            served, pictures(served, data, geometry), lambda text: progress.update(task, description=text), console
+        )
         made = [
             build(bench, backend, one, lambda text: progress.update(task, description=text))
             for one in ([precision] if precision else sensible(backend))
@@ -106,27 +117,24 @@ def verify(
     """Compare engines with the float32 reference on real pictures; exit code 1 where one differs.
 
     Of all the pictures of a set, what is found is written beside the form: workers take what agrees, the fastest first.
+    Cells that forms were calibrated on are left out.
     """
     console = Console(stderr=True)
     with _plain_errors(console), _progress(console) as progress:
         task = progress.add_task("reading the bundle", total=None)
         served, engines = bundle.load(folder), load_settings().engines_folder
-        runners: list[tuple[Engine, StoredForm | None]] = [
-            (open_engine(served, "openvino" if engine == "all" else engine, 1), None)
-        ]
-        if engine == "all":
-            runners += _open_all(served, engines, console)
-        pixels = verification(served, data, geometry, limit)
+        runners = _runners(served, engines, engine, console)
+        calibrated_on = {one.form.calibration for one in stored_forms(engines, served) if isinstance(one, StoredForm)}
+        pixels = verification(served, data, geometry, limit, calibrated_on)
         progress.update(task, description=f"reference of {len(pixels.labels)} pictures")
         logits = anchored_logits(served, pixels.images)
         default = OpenVinoEngine(served.network, 1)
         verdicts = []
         for runner, stored in runners:
             progress.update(task, description=runner.name)
-            name = data.name if data else "holdout"
-            verdict = judge(runner, default, logits, pixels, served, name)
+            verdict = judge(runner, default, logits, pixels, served, name_of(data) if data else "holdout")
             if stored is not None and not limit:
-                rewrite_verification(stored, verdict)
+                _keep(stored, verdict, console)
             verdicts.append((runner.name + ("" if stored else " (not compiled)" if engine == "all" else ""), verdict))
     _tell(served, verdicts, json)
     _end(console, [reason for _, verdict in verdicts for reason in verdict.reasons])
@@ -145,7 +153,7 @@ def inspect(
         folders = [folder] if folder else _bundles(shipped.folder("models"))
         for path in folders:
             found = bundle.load(path)
-            facts, stored = show.bundle_facts(found), list(stored_forms(engines, found))
+            facts, stored = show.bundle_facts(found, engines), list(stored_forms(engines, found))
             readable = [one for one in stored if isinstance(one, StoredForm)]
             if json:
                 _print_json(facts | {"forms": [show.form_object(one) for one in readable]})
@@ -157,15 +165,21 @@ def inspect(
                     _say(console, str(one))
 
 
-def _bench(served: Bundle, chosen: Pictures, tell: Any) -> Bench:
+def _bench(served: Bundle, chosen: Pictures, tell: Any, console: Console) -> Bench:
     tell(f"reference of {len(chosen.verification.labels)} pictures")
     logits = anchored_logits(served, chosen.verification.images)
-    return Bench(served, load_settings().engines_folder, chosen, logits, OpenVinoEngine(served.network, 1))
+    default = OpenVinoEngine(served.network, 1)
+    return Bench(served, load_settings().engines_folder, chosen, logits, default, partial(_say, console))
 
 
-def _open_all(served: Bundle, engines: Path, console: Console) -> list[tuple[Engine, StoredForm | None]]:
-    """Every compiled form that runs here; why another does not is said and no failure: it may be for another device."""
-    opened: list[tuple[Engine, StoredForm | None]] = []
+def _runners(served: Bundle, engines: Path, choice: str, console: Console) -> list[tuple[Engine, StoredForm | None]]:
+    """What `verify` compares: what runs without a form beside every form there is, or what serves under one choice.
+
+    Why a form does not run here is said and no failure: it may be for another device.
+    """
+    if choice != "all":
+        return [(open_engine(served, choice, 1, engines), None)]
+    opened: list[tuple[Engine, StoredForm | None]] = [(open_engine(served, "openvino", 1), None)]
     for stored in stored_forms(engines, served):
         if isinstance(stored, StoredForm):
             try:
@@ -175,6 +189,13 @@ def _open_all(served: Bundle, engines: Path, console: Console) -> list[tuple[Eng
         else:
             _say(console, f"a form is left out: {stored}")
     return opened
+
+
+def _keep(stored: StoredForm, verdict: Verification, console: Console) -> None:
+    try:
+        rewrite_verification(stored, verdict)
+    except (CannotKeep, BadForm) as error:
+        _say(console, str(error))
 
 
 def _tell(served: Bundle, verdicts: list[tuple[str, Verification]], json: bool) -> None:
@@ -200,7 +221,7 @@ def _progress(console: Console) -> Progress:
 def _plain_errors(console: Console) -> Iterator[None]:
     try:
         yield
-    except (BadBundle, BadDataFolder, BadForm, BadSettings, EngineUnavailable, OSError, ValueError) as error:
+    except (PlainError, BadDataFolder, OSError, ValueError) as error:
         _say(console, str(error))
         raise typer.Exit(BAD_CALL) from None
 

@@ -12,7 +12,7 @@ import openvino as ov
 
 from smear.bundle import Bundle
 from worker.engines.face import EngineUnavailable, Images
-from worker.engines.forms import Precision, processor
+from worker.engines.forms import CannotKeep, Precision, processor
 from worker.engines.openvino import MODEL
 
 
@@ -28,13 +28,16 @@ def compile_form(
 ) -> None:
     """Write network.xml and network.bin into a folder. `kept`: layers that stay float in int8, such as "conv1".
 
-    Raises EngineUnavailable where NNCF is needed and missing.
+    Raises EngineUnavailable where NNCF is needed and missing, CannotKeep where the files cannot be written.
     """
     model = ov.Core().read_model(bundle.network)
     if precision == "int8":
         model = _quantised(model, calibration, kept)
     # The bundle's weights are float16, so keeping them as such loses nothing; int8's scales are float32 and stay so.
-    ov.save_model(model, folder / MODEL, compress_to_fp16=precision != "int8")
+    try:
+        ov.save_model(model, folder / MODEL, compress_to_fp16=precision != "int8")
+    except RuntimeError:  # it says no more than "iostream error"
+        raise CannotKeep(f"OpenVINO cannot write a compiled form below {folder.parent}: is the disk full?") from None
 
 
 def has_nncf() -> bool:

@@ -27,8 +27,8 @@ def compile_plan(model: ModelProto, folder: Path) -> Trt:
         raise EngineUnavailable(f"TensorRT builds on the GPU it builds for, and {lacking}")
     said: list[str] = []
     logger = trt.logger(loaded, said)
-    builder = loaded.module.Builder(logger)
-    network = builder.create_network(0)  # strongly typed in all of them: the graph says the precision
+    builder = trt.start(loaded.module.Builder, logger, said)
+    network = builder.create_network(_strongly_typed(loaded))
     parser = loaded.module.OnnxParser(network, logger)
     if not parser.parse(model.SerializeToString()):
         reasons = [" ".join(parser.get_error(i).desc().split()) for i in range(parser.num_errors)]
@@ -49,6 +49,12 @@ def _configuration(loaded: Trt, builder: Any) -> Any:
     if configuration.add_optimization_profile(profile) < 0:
         raise EngineUnavailable(f"TensorRT refuses batches of {PROFILE[0]} to {PROFILE[2]}")
     return configuration
+
+
+def _strongly_typed(loaded: Trt) -> int:
+    """The graph alone says the precision. 10.x has to be told so; in 11 and RTX it is always so, and may be said."""
+    flag = getattr(loaded.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return 0 if flag is None else 1 << int(flag)
 
 
 def _has_rtx() -> bool:

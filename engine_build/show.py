@@ -1,6 +1,7 @@
 """What `engine-build` shows: compiled forms and verdicts as tables for people, as JSON objects for programs."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from rich.table import Column, Table
@@ -88,8 +89,8 @@ def made_for(form: Form) -> str:
     return f"{form.runtime} {form.version}, {form.device}{capability}"
 
 
-def bundle_facts(found: Bundle) -> dict[str, Any]:
-    """What a bundle is, what it was trained on, and which engines run it on this host."""
+def bundle_facts(found: Bundle, engines: Path) -> dict[str, Any]:
+    """What a bundle is, what it was trained on, and which engines run it on this host, with the forms in `engines`."""
     manifest = found.manifest
     return {
         "bundle": found.bundle_id,
@@ -101,7 +102,7 @@ def bundle_facts(found: Bundle) -> dict[str, Any]:
         "parent": manifest.parent,
         "command": manifest.command,
         "calibration": manifest.calibration.model_dump(),
-        "engines": {name: _runs(found, name) for name in CHOICES if name != "auto"},
+        "engines": {name: _runs(found, name, engines) for name in CHOICES if name != "auto"},
     }
 
 
@@ -113,9 +114,9 @@ def facts_table(facts: dict[str, Any]) -> Table:
     return table
 
 
-def _runs(found: Bundle, name: str) -> str:
+def _runs(found: Bundle, name: str, engines: Path) -> str:
     try:
-        return f"runs here as {open_engine(found, name).name}"
+        return f"runs here as {open_engine(found, name, 0, engines).name}"
     except EngineUnavailable as error:
         return f"does not run here: {error}"
 

@@ -2,20 +2,17 @@
 
 import time
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 
 from engine_build.agreement import compare
 from smear.bundle import Bundle
 from smear.labelled import Pixels
-from worker.engines import trt
-from worker.engines.face import Engine, EngineUnavailable, Floats, Images
-from worker.engines.forms import BadForm, StoredForm, Verification
-from worker.engines.gpu import open_gpu
+from worker.engines.face import Engine, Floats, Images
+from worker.engines.forms import StoredForm, Verification
 from worker.engines.select import open_form
-from worker.engines.tensorrt import TensorRtEngine, mismatch, missing
-from worker.engines.trt import Flavour
+from worker.engines.tensorrt import open_stored_plan
 
 
 #: Pictures a batch, and how often each engine has its turn; the best counts.
@@ -59,13 +56,4 @@ def open_stored(stored: StoredForm, threads: int = 1) -> Engine:
     """The engine of any compiled form; raises EngineUnavailable or BadForm where this host cannot run it."""
     if stored.form.backend != "tensorrt":
         return open_form(stored, threads)
-    lacking = missing()
-    if lacking:
-        raise EngineUnavailable(f"it was built and not run: {'; '.join(lacking)}")
-    loaded = trt.load(cast("Flavour", stored.form.runtime))
-    gpu = open_gpu()
-    why = mismatch(stored, gpu, loaded)
-    if why is not None:
-        gpu.close()
-        raise BadForm(why)
-    return TensorRtEngine(stored, gpu, loaded)
+    return open_stored_plan(stored)

@@ -10,8 +10,10 @@ its answers (network, geometry, cell order, calibration), so every host gives it
 
 import hashlib
 import json
+import os
 import secrets
 import shutil
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +32,8 @@ MANIFEST: Final = "manifest.json"
 NETWORK: Final = "wnet.onnx"
 MODEL_CARD: Final = "MODEL_CARD.md"
 _MAX_MANIFEST_BYTES: Final = 2**20
+#: What the file systems of Linux take.
+_LONGEST_NAME_BYTES: Final = 255
 
 
 class BadBundle(PlainError):
@@ -37,7 +41,8 @@ class BadBundle(PlainError):
 
 
 def _plain_file_name(name: str) -> str:
-    if not name or name in {".", "..", MANIFEST} or any(character in name for character in "/\\\0"):
+    plain = name.isprintable() and not any(character in name for character in "/\\")
+    if not plain or name in {"", ".", "..", MANIFEST} or len(os.fsencode(name)) > _LONGEST_NAME_BYTES:
         raise ValueError(f"{name!r} is not the plain name of a file in the bundle")
     return name
 
@@ -118,34 +123,50 @@ def load(folder: Path) -> Bundle:
     """Read and verify a bundle; raises BadBundle with one plain sentence for anything this version does not know."""
     manifest = _read_manifest(folder)
     if manifest.cell_types != CELL_TYPES:
-        raise BadBundle(f"{folder}: its cell order is {', '.join(manifest.cell_types)}, not {', '.join(CELL_TYPES)}")
+        order = ", ".join(manifest.cell_types)[:200].encode("unicode_escape").decode()
+        raise BadBundle(f"{folder}: its cell order is {order}, not {', '.join(CELL_TYPES)}")
     if manifest.geometry not in PROFILES:
-        raise BadBundle(f"{folder}: geometry profile {manifest.geometry!r} is unknown to this version")
+        raise BadBundle(f"{folder}: geometry profile {manifest.geometry[:200]!r} is unknown to this version")
     if NETWORK not in manifest.files:
         raise BadBundle(f"{folder}: its manifest names no {NETWORK}")
     for name, sha256 in manifest.files.items():
-        path = folder / name
-        if path.is_symlink() or not path.is_file():
+        if _sha256(folder, name) != sha256:
+            raise BadBundle(f"{folder}: {name} is not what its manifest says (SHA-256 differs): copy it again")
+    return Bundle(folder, manifest)
+
+
+def _sha256(folder: Path, name: str) -> str:
+    path = folder / name
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
             raise BadBundle(f"{folder}: {name} is missing or not a plain file")
         with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                raise BadBundle(f"{folder}: {name} is not what its manifest says (SHA-256 differs): copy it again")
-    return Bundle(folder, manifest)
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise BadBundle(f"{folder}: {name} is missing or not a plain file") from None
+    except OSError as error:
+        raise BadBundle(f"{folder}: {name} cannot be read: {error.strerror}") from None
 
 
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
-        if path.stat().st_size > _MAX_MANIFEST_BYTES:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would keep its reader for ever
+            raise BadBundle(f"{path} is no plain file")
+        if found.st_size > _MAX_MANIFEST_BYTES:
             raise BadBundle(f"{path} is too large to be a manifest")
         raw = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise BadBundle(f"no bundle at {folder}: there is no {MANIFEST}") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise BadBundle(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
         raise BadBundle(f"{path} cannot be read: {error}") from None
     version = raw.get("format") if isinstance(raw, dict) else None
     if version != FORMAT:
-        raise BadBundle(f"{folder}: bundle format {version!r} is unknown to this version, which reads {FORMAT}")
+        shown = ascii(version)[:100]
+        raise BadBundle(f"{folder}: bundle format {shown} is unknown to this version, which reads {FORMAT}")
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:

@@ -91,6 +91,10 @@ class Layout(Protocol):
         """List one slide; raises OSError if it is away."""
         ...
 
+    def has(self, root: Path, folder: str) -> bool:
+        """Whether anything of a slide is there; raises OSError where that cannot be told."""
+        ...
+
     def news(self, root: Path) -> str:
         """What changes whenever a slide comes: cheap to ask, again and again; raises OSError if the root is away."""
         ...
@@ -174,6 +178,15 @@ def first_of(names: dict[str, Stat], wanted: tuple[str, ...]) -> str | None:
     """The first wanted name that is there, in any case: analysers write from systems that know no difference."""
     by_lower = {name.lower(): name for name in sorted(names, reverse=True)}
     return next((by_lower[name] for name in wanted if name in by_lower), None)
+
+
+def has_folder(root: Path, folder: str) -> bool:
+    """Whether a folder is there, whatever it is; raises OSError where that cannot be told."""
+    try:
+        (root / folder).lstat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def time_of(folder: int) -> str:

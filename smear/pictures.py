@@ -35,6 +35,12 @@ _PNG_DEPTH_AT: Final = 24
 _JPEG_SCAN: Final = 0xDA
 #: No scan of a coloured picture holds this many zeros in a row; a file written out of order, or in part, does.
 _HOLE: Final = bytes(512)
+#: Where each pass of an interlaced PNG begins, and how far apart its pixels lie: left, top, right, down.
+_ADAM7: Final = (
+    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2),
+)  # fmt: skip
+#: Bytes inflated at a time: what is only counted need not lie in memory as a whole.
+_PIECE: Final = 2**20
 _PADDING: Final = b"\0\r\n\x1a "  # what writers that allocate ahead, or transfers, leave behind the end marker
 _WITH_COLOUR: Final = frozenset({"RGB", "P"})
 
@@ -167,6 +173,8 @@ def _decode_other(data: bytes, kind: str, fits: CheckSize | None) -> RGB:
     try:
         # The header is asked first: Pillow itself only warns of a picture that unfolds to gigabytes.
         _check_size(*_declared_size(data, kind), fits)
+        if kind == "PNG":
+            _check_rows(data)
         with Image.open(io.BytesIO(data), formats=[kind]) as picture:
             if kind == "BMP" and not ends(data):
                 raise UnreadablePicture("truncated BMP: its end is missing")
@@ -225,6 +233,32 @@ def _declared_size(data: bytes, kind: str) -> tuple[int, int]:
     # The OS/2 header counts in 16 bits; a negative height is a BMP stored from the top down.
     width_px, height_px = struct.unpack_from("<HH" if header_bytes == 12 else "<ii", data, 18)
     return abs(width_px), abs(height_px)
+
+
+def _check_rows(png: bytes) -> None:
+    """Raise UnreadablePicture unless a PNG, whole chunk by chunk, holds every row of its pixels.
+
+    Pillow leaves rows that never came black, without a word, where the compressed stream ends in good order.
+    """
+    width_px, height_px, depth, colours, _, _, interlaced = struct.unpack_from(">IIBBBBB", png, 16)
+    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colours, 0)
+    missing = 0
+    for left, top, right, down in _ADAM7 if interlaced else ((0, 0, 1, 1),):
+        columns, rows = -(-max(width_px - left, 0) // right), -(-max(height_px - top, 0) // down)
+        missing += rows * (1 + (columns * bits + 7) // 8) if columns else 0
+    inflating, at = zlib.decompressobj(), len(_PNG)
+    try:
+        while missing > 0 and at + 12 <= len(png):
+            length, kind = struct.unpack_from(">I4s", png, at)
+            waiting = png[at + 8 : at + 8 + length] if kind == b"IDAT" else b""
+            while waiting and missing > 0:
+                missing -= len(inflating.decompress(waiting, _PIECE))
+                waiting = inflating.unconsumed_tail
+            at += 12 + length
+    except zlib.error as error:
+        raise UnreadablePicture(f"damaged PNG: {error}") from None
+    if missing > 0:
+        raise UnreadablePicture("damaged PNG: part of its pixels is missing")
 
 
 def _in_colour(picture: Any) -> Any:

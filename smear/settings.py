@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from smear.plain import PlainError
 from smear.sources import Source, by_source, geometry_name, layout_name, parse_sources, priority_of
@@ -61,8 +61,10 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=15.0, gt=0, allow_inf_nan=False)
     #: A worker that gets no further with one slide for this long ends itself; the supervisor starts another.
     stall_seconds: float = Field(default=120.0, gt=0, allow_inf_nan=False)
-    #: How often a slide may kill its worker before it is given up; kills from outside count too, so not too few.
+    #: How often a worker may die over a slide, or find its share away, before the slide is given up.
     max_attempts: int = Field(default=10, ge=1)
+    #: Below this much free room in WNET_VAR, the broker's folder or the database's no slide is claimed.
+    disk_reserve_mb: int = Field(default=500, ge=0)
     #: Messages waiting in the broker at any time; the database holds the rest of the backlog.
     queue_window: int = Field(default=256, ge=1)
 
@@ -162,6 +164,14 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.var / 'wnet.sqlite'}"
 
     @property
+    def state_folders(self) -> tuple[Path, ...]:
+        """The folders on this machine that grow with the work; they may lie on different disks."""
+        folders = [self.var, *([self.var / "broker"] if self.embedded_broker else [])]
+        if self.database_url.startswith("sqlite:///"):
+            folders.append(Path(self.database_url.removeprefix("sqlite:///")).absolute().parent)
+        return tuple(folders)
+
+    @property
     def embedded_broker(self) -> bool:
         """Whether this machine runs its own broker."""
         return not self.broker_url
@@ -187,13 +197,24 @@ class Settings(BaseSettings):
 
 
 def load_settings(**given: Any) -> Settings:
-    """Read and validate the settings; raises BadSettings with one sentence a wrong variable."""
+    """Read and validate the settings; raises BadSettings with one sentence a wrong variable.
+
+    Files named like variables are read from the folder that CREDENTIALS_DIRECTORY names, as systemd hands credentials
+    to a unit; variables and `.env` count more.
+    """
+    secrets = os.environ.get("CREDENTIALS_DIRECTORY") or None
     try:
-        return Settings(**given)
+        if secrets and not os.path.isdir(secrets):  # noqa: PTH112 - False too where we may not look
+            raise BadSettings(f"CREDENTIALS_DIRECTORY: {secrets} is not a folder that can be read")
+        return Settings(**{"_secrets_dir": secrets, **given})
     except ValidationError as error:
         raise BadSettings("; ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())) from None
     except UnicodeDecodeError as error:
         raise BadSettings(f"the file .env is not UTF-8 text: {error.reason} at byte {error.start}") from None
+    except SettingsError as error:
+        cause = error.__cause__
+        reason = cause.strerror if isinstance(cause, OSError) else "a file in it is not UTF-8 text"
+        raise BadSettings(f"CREDENTIALS_DIRECTORY={secrets}: {reason}") from None
 
 
 def _sentence(where: tuple[int | str, ...], message: str) -> str:

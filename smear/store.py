@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlmodel import Session
 
 from smear.plain import PlainError
@@ -19,6 +20,19 @@ if TYPE_CHECKING:
 
 #: A writer waits this long for another before it gives up; SQLite only.
 BUSY_TIMEOUT_MS: Final = 30_000
+#: What PostgreSQL is told on every connection. A host that loses its power in the middle of a transaction leaves locks
+#: behind, which the server lets go of once it finds the line dead; nobody waits for a lock longer than on SQLite.
+_SESSION: Final = (
+    f"lock_timeout={BUSY_TIMEOUT_MS}",
+    "tcp_keepalives_idle=10",
+    "tcp_keepalives_interval=5",
+    "tcp_keepalives_count=3",
+)
+#: A transaction that writes, and whose process is stopped in the middle, is ended by the server after this long. One
+#: that only reads may stand still for as long as somebody takes to look at its pages.
+_WRITING: Final = "SET LOCAL idle_in_transaction_session_timeout=60000"
+#: A process needs one connection to work and one for the heartbeat; a server's connections are counted.
+_POOL: Final = {"pool_size": 2, "max_overflow": 4, "pool_timeout": 30}
 #: Any number that other programs on the same PostgreSQL server are unlikely to lock.
 _MIGRATION_LOCK: Final = 0x574E4554
 NO_DATABASE: Final = "there is no database yet: run `worker migrate` (or `make run`)"
@@ -33,12 +47,18 @@ class Store:
 
     def __init__(self, url: str) -> None:
         try:
-            parsed = make_url(url)
+            parsed = _known_driver(make_url(url))
+            on_server = parsed.get_backend_name() == "postgresql"
+            more: dict[str, Any] = _POOL | {"isolation_level": "READ COMMITTED"} if on_server else {}
+            if on_server and "connect_timeout" not in parsed.query:
+                more["connect_args"] = {"connect_timeout": 10}
             # Errors reach logs: they name no values, among them the names of slides.
-            self.engine: Engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+            self.engine: Engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True, **more)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise StoreUnavailable(f"WNET_DATABASE_URL cannot be used: {error}") from None
-        if self.engine.dialect.name == "sqlite":
+        if on_server:
+            _set_up_postgresql(self.engine)
+        else:
             _set_up_sqlite(self.engine)
 
     @property
@@ -75,10 +95,35 @@ class Store:
             if error.connection_invalidated or type(error).__name__ in away:
                 raise StoreUnavailable(str(error.orig)) from error
             raise
+        except NoConnectionFree as error:
+            raise StoreUnavailable("every connection to the database is in use") from error
 
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
+
+
+def _known_driver(url: URL) -> URL:
+    """PostgreSQL through psycopg, whichever way it was written; raises ArgumentError for what is never tested."""
+    if url.drivername in {"postgres", "postgresql"}:
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
+        raise ArgumentError("the database is SQLite or PostgreSQL: sqlite:///FILE or postgresql+psycopg://HOST/NAME")
+    return url
+
+
+def _set_up_postgresql(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _limits(connection: Any, _record: object) -> None:
+        # Said here and not in the connection's options, which some connection poolers refuse.
+        for setting in _SESSION:
+            connection.execute(f"SET {setting}")
+        connection.commit()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        if connection.get_execution_options().get("wnet_write"):
+            connection.exec_driver_sql(_WRITING)
 
 
 def _set_up_sqlite(engine: Engine) -> None:
@@ -146,6 +191,8 @@ def migrate(store: Store, lock_file: Path) -> None:
 def _migration_lock(store: Store, lock_file: Path) -> Iterator[None]:
     if store.engine.dialect.name == "postgresql":
         with store.engine.connect() as connection:
+            # Whoever comes second waits for as long as the first one takes.
+            connection.execute(text("SET LOCAL lock_timeout=0"))
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
             try:
                 yield

@@ -65,6 +65,11 @@ def _time(*, nullable: bool) -> Any:
     return Field(default=None if nullable else ..., sa_column=Column(UtcTime(), nullable=nullable))
 
 
+def _zero() -> Any:
+    """A count that came with a later schema: rows that were there before hold nothing."""
+    return Field(default=0, sa_column_kwargs={"server_default": "0"})
+
+
 class SourceRow(SQLModel, table=True):
     """A named root folder.
 
@@ -77,10 +82,10 @@ class SourceRow(SQLModel, table=True):
     name: str = Field(unique=True, max_length=64)
     layout: str
     geometry: str
-    priority: int = 0
+    priority: int = _zero()
     watched_by: str | None = Field(default=None, max_length=160)
-    watch_token: int = 0
-    watch_beat: int = 0
+    watch_token: int = _zero()
+    watch_beat: int = _zero()
     scanned_at: datetime | None = _time(nullable=True)
 
 
@@ -104,6 +109,10 @@ class RevisionRow(SQLModel, table=True):
     written only under the token it was claimed with. `published_at` is the outbox: null means that the broker has
     not accepted a message for this revision yet; the smallest `rank` leaves it first. `signature` is the folder's when
     the revision settled, then from before it was read.
+
+    `attempts` counts claims, before any work. `deaths` counts those whose worker died over it, as far as that was not
+    somebody's doing outside; from the first on pictures are taken one by one, and `in_hand` is the content that is
+    being decoded and classified alone right now.
     """
 
     __tablename__ = "revisions"
@@ -121,9 +130,11 @@ class RevisionRow(SQLModel, table=True):
     signature: str | None = None
     attempts: int = 0
     token: int = 0
-    rank: int = 0
+    rank: int = _zero()
     claimed_by: str | None = Field(default=None, max_length=128)
     beat: int = 0
+    deaths: int = _zero()
+    in_hand: str | None = Field(default=None, max_length=64)
     arrived_at: datetime = _time(nullable=False)
     settled_at: datetime | None = _time(nullable=True)
     published_at: datetime | None = _time(nullable=True)
@@ -158,6 +169,21 @@ class PictureRow(SQLModel, table=True):
     mtime_ns: int = Field(sa_column=Column(BigInteger, nullable=False))
     ctime_ns: int = Field(sa_column=Column(BigInteger, nullable=False))
     inode: str = Field(sa_column=Column(String(20), nullable=False))
+
+
+class SuspectRow(SQLModel, table=True):
+    """A content that was alone in a worker's hands when that died. From `quarantined_at` on nobody decodes it.
+
+    `revision` is where it happened last; no foreign key, since that may be purged.
+    """
+
+    __tablename__ = "suspects"
+    sha256: str = Field(primary_key=True, max_length=64)
+    deaths: int
+    ended: str
+    revision: int
+    since: datetime = _time(nullable=False)
+    quarantined_at: datetime | None = _time(nullable=True)
 
 
 class BundleRow(SQLModel, table=True):

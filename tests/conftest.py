@@ -3,9 +3,11 @@
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +91,9 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "wnet.sqlite"
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A PostgreSQL server of our own on a Unix socket; SQLAlchemy URL with {} for the database's name."""
+@contextmanager
+def _postgres_server(port: int | None = None, password: str | None = None) -> Iterator[Path]:
+    """A PostgreSQL server of our own in a folder, with its socket there; with `port` on loopback too."""
     pytest.importorskip("psycopg", reason="needs the package psycopg")
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     initdb = str(found[-1]) if found else shutil.which("initdb")
@@ -100,25 +102,74 @@ def postgres() -> Iterator[str]:
     who: dict[str, Any] = {}
     # Not the test's own folder: its parents are closed to the unprivileged user that the server insists on.
     folder = Path(tempfile.mkdtemp(prefix="wnet-pg-"))
+    (folder / "password").write_text(password or "none", encoding="utf-8")
     if os.getuid() == 0:
         names = {entry.pw_name: entry for entry in pwd.getpwall()}
         user = names.get("postgres") or names["nobody"]
         who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        os.chown(folder, user.pw_uid, user.pw_gid)
+        for path in (folder, folder / "password"):
+            os.chown(path, user.pw_uid, user.pw_gid)
     data, log = folder / "data", folder / "log"
     control = [str(Path(initdb).with_name("pg_ctl")), "-D", str(data), "-w", "-s"]
+    auth = ["-A", "scram-sha-256", "--pwfile", str(folder / "password")] if password else ["-A", "trust"]
     try:
-        make = [initdb, "-D", str(data), "-U", "wnet", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        make = [initdb, "-D", str(data), "-U", "wnet", *auth, "-E", "UTF8", "--locale=C", "--no-sync"]
         subprocess.run(make, check=True, capture_output=True, cwd=folder, **who)
-        options = f"-k {folder} -c listen_addresses= -c fsync=off -c shared_buffers=16MB -c max_connections=40"
+        listen = "-c listen_addresses=" if port is None else f"-c listen_addresses=127.0.0.1 -c port={port}"
+        options = f"-k {folder} {listen} -c fsync=off -c shared_buffers=16MB -c max_connections=40"
         start = [*control, "-l", str(log), "-o", options, "start"]
         subprocess.run(start, check=True, cwd=folder, stdout=subprocess.DEVNULL, **who)
         try:
-            yield f"postgresql+psycopg://wnet@/{{}}?host={folder}"
+            yield folder
         finally:
             subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd=folder, **who)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of our own on a Unix socket; SQLAlchemy URL with {} for the database's name."""
+    with _postgres_server() as folder:
+        yield f"postgresql+psycopg://wnet@/{{}}?host={folder}"
+
+
+@pytest.fixture
+def restart_postgres(postgres: str) -> Callable[[], None]:
+    """restart_postgres(): end every connection and transaction of that server, and start it again."""
+    folder = Path(postgres.partition("host=")[2])
+    control = max(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+
+    def restart() -> None:
+        owner = (folder / "data").stat()
+        who: dict[str, Any] = {}
+        if os.getuid() == 0:
+            who = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
+        command = [
+            str(control),
+            "-D",
+            str(folder / "data"),
+            "-l",
+            str(folder / "log"),
+            "-w",
+            "-s",
+            "-m",
+            "fast",
+            "restart",
+        ]
+        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, **who)
+
+    return restart
+
+
+@pytest.fixture
+def postgres_on_tcp() -> Iterator[str]:
+    """URL of the empty database `postgres` of a server on loopback that asks for a password."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with _postgres_server(port, "pg-secret-4711"):
+        yield f"postgresql+psycopg://wnet:pg-secret-4711@127.0.0.1:{port}/postgres"
 
 
 def _sql(url: str, statement: str) -> None:

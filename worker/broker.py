@@ -60,6 +60,9 @@ def server_command(program: Path, settings: Settings) -> list[str]:
         *("--appendonly", "yes"),
         *("--appendfsync", "everysec"),
         *("--save", ""),
+        # Messages come and go: the file is written afresh at twice what it holds, and stays under some 20 MB.
+        *("--auto-aof-rewrite-percentage", "100"),
+        *("--auto-aof-rewrite-min-size", "8mb"),
         # Full means refused, not forgotten: the outbox keeps what the broker does not take.
         *("--maxmemory", "256mb"),
         *("--maxmemory-policy", "noeviction"),

@@ -12,7 +12,7 @@ from smear.cells import CELL_TYPES, CellState, CellType
 from smear.decision import decide
 from smear.differential import Differential, differential
 from smear.report import slide_object
-from worker.engines.face import Engine
+from worker.engines.face import Engine, Floats, Images
 from worker.reading import ReadPicture
 
 
@@ -110,13 +110,19 @@ def classify(
     )
 
 
+def infer(engine: Engine, images: Images) -> Floats:
+    """One batch, (N, 128, 128, 3) uint8, through the network: its logits, (N, 5) float32. Raises BadAnswer."""
+    logits, _ = engine.infer(images)
+    if not np.isfinite(logits).all():
+        raise BadAnswer(f"{engine.name} answered with values that are not numbers")
+    return logits
+
+
 def _classify_chunk(chunk: list[ReadPicture], bundle: Bundle, engine: Engine) -> dict[str, Cell]:
     if not chunk:
         return {}
     images = np.stack([p.pixels for p in chunk if p.pixels is not None])
-    logits, _ = engine.infer(images)
-    if not np.isfinite(logits).all():
-        raise BadAnswer(f"{engine.name} answered with values that are not numbers")
+    logits = infer(engine, images)
     decisions = decide(logits, bundle.manifest.calibration)
     cells: dict[str, Cell] = {}
     for i, picture in enumerate(chunk):

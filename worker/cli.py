@@ -3,30 +3,28 @@
 import csv
 import errno
 import itertools
-import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from smear.plain import PlainError
-from smear.settings import Settings, load_settings
-from worker import show
+from smear.settings import load_settings
+from worker import show, upkeep
+from worker.terminal import SOME_FAILED, WRONG_CALL, Json
+from worker.terminal import err as _err
+from worker.terminal import out as _out
+from worker.terminal import print_json as _print_json
+from worker.terminal import ready_store as _ready_store
+from worker.terminal import refuse as _refuse
 
-
-if TYPE_CHECKING:
-    from smear.store import Store
 
 # Each command imports what it alone needs: `worker classify` then starts in half the time, without the database's
 # library and Celery. (ruff's PLC0415 is off for this file.)
-
-SOME_FAILED: Final = 1
-WRONG_CALL: Final = 2
 
 app = typer.Typer(
     help="From drop folder to stored differential. For Research Use Only.",
@@ -34,9 +32,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_out, _err = show.console(), show.console(stderr=True)
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else there.")]
+app.command()(upkeep.status)
+app.command()(upkeep.retry)
+app.command()(upkeep.purge)
+app.command(hidden=True)(upkeep.died)
+app.add_typer(upkeep.quarantine, name="quarantine")
 
 
 def main() -> None:
@@ -58,28 +58,6 @@ def main() -> None:
         sys.exit(SOME_FAILED if full else WRONG_CALL)
 
 
-def _refuse(sentence: str) -> NoReturn:
-    print(f"worker: {sentence}", file=sys.stderr)  # noqa: T201
-    sys.exit(WRONG_CALL)
-
-
-def _print_json(told: dict[str, Any]) -> None:
-    print(json.dumps(told), flush=True)  # noqa: T201
-
-
-@contextmanager
-def _ready_store(settings: Settings) -> "Iterator[Store]":
-    from smear.store import Store, schema_problem
-
-    store = Store(settings.database)
-    try:
-        if problem := schema_problem(store):
-            _refuse(problem)
-        yield store
-    finally:
-        store.close()
-
-
 @app.command()
 def classify(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="A slide's folder, or a folder of slides.")],
@@ -97,8 +75,10 @@ def classify(
     from smear.layout import layout
     from worker.batch import Batch, bundle_folder, cell_rows, cell_writer, find_slides
     from worker.engines.select import open_engine
+    from worker.engines.spoken import speak
     from worker.reading import SlideReader
 
+    speak("worker")
     given = {"layout": layout_name, "geometry": geometry}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     how = layout(settings.layout_of_paths)
@@ -189,27 +169,12 @@ def results(
 
 
 @app.command()
-def status(as_json: Json = False) -> None:
-    """What is going on. Exit code 1 when something needs a person."""
-    from smear.store import Store
-    from worker.queue import sender
-    from worker.status import status as read_status
-
-    settings = load_settings()
-    told = read_status(Store(settings.database), settings, sender(settings))
-    if as_json:
-        _print_json(told)
-    else:
-        show.show_status(_out, told)
-    if told["needs_attention"]:
-        raise typer.Exit(SOME_FAILED)
-
-
-@app.command()
 def doctor(as_json: Json = False) -> None:
     """What is wrong with this installation, with a cure. Exit code 1 when something is."""
     from worker.doctor import examine
+    from worker.engines.spoken import speak
 
+    speak("worker")
     findings = list(examine(load_settings()))
     if as_json:
         for finding in findings:
@@ -217,27 +182,6 @@ def doctor(as_json: Json = False) -> None:
     else:
         _out.print(show.findings_table(findings))
     if any(finding.verdict == "bad" for finding in findings):
-        raise typer.Exit(SOME_FAILED)
-
-
-@app.command()
-def retry(
-    slides: Annotated[list[str] | None, typer.Argument(metavar="[SLIDE]...")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Every slide that failed.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Queue failed slides again."""
-    from worker import ledger
-
-    if bool(slides) == failed:
-        _refuse("name the slides to retry, or say --failed")
-    with _ready_store(load_settings()) as store:
-        queued = ledger.retry(store, None if failed else slides)
-    if as_json:
-        _print_json({"queued": queued})
-    else:
-        _out.print(f"{queued} queued again")
-    if slides and queued < len(set(slides)):
         raise typer.Exit(SOME_FAILED)
 
 

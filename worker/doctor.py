@@ -18,15 +18,14 @@ from smear.store import Store, StoreUnavailable, schema_problem
 from worker.batch import bundle_folder
 from worker.broker import NoBroker, server_program
 from worker.engines.face import EngineUnavailable
-from worker.engines.forms import Form, StoredForm, stored_forms
-from worker.engines.select import open_engine
+from worker.engines.forms import BadForm, StoredForm, stored_forms
+from worker.engines.select import open_engine, unfit
 from worker.finding import Finding
 from worker.queue import depth, sender
+from worker.room import short_of_room
 from worker.watch.observe import on_network
 
 
-#: Below this a database and its log cannot be trusted to grow.
-RESERVE_BYTES: Final = 500 * 2**20
 _INOTIFY_WATCHES: Final = Path("/proc/sys/fs/inotify/max_user_watches")
 _NVIDIA: Final = Path("/proc/driver/nvidia/version")
 
@@ -55,10 +54,9 @@ def _state_folder(settings: Settings) -> Finding:
             "state folder", "bad", f"{settings.var} is not writable", "chown it to this user, or set WNET_VAR"
         )
     free = shutil.disk_usage(there).free
-    if free < RESERVE_BYTES:
-        return Finding(
-            "state folder", "bad", f"{free // 2**20} MB free at {settings.var}", "make room, or set WNET_VAR"
-        )
+    if (short := short_of_room(settings)) is not None:
+        found = f"{short[1] // 2**20} MB free at {short[0]}: no slide is classified"
+        return Finding("state folder", "bad", found, "make room, or set WNET_VAR or WNET_DISK_RESERVE_MB")
     if settings.database.startswith("sqlite") and on_network(there):
         cure = "SQLite needs a local disk: set WNET_VAR to one, or WNET_DATABASE_URL to PostgreSQL"
         return Finding("state folder", "bad", f"{settings.var} is on a network share", cure)
@@ -114,9 +112,9 @@ def _bundle_and_engine(settings: Settings) -> Finding:
     try:
         bundle = bundles.load(_bundle_folder(settings))
         engine = open_engine(bundle, settings.engine, settings.engine_threads, settings.engines_folder)
+        logits, _ = engine.infer(np.zeros((1, SIDE_PX, SIDE_PX, 3), np.uint8))
     except PlainError as error:
         return Finding("network", "bad", str(error), "install again, or choose another bundle or WNET_ENGINE")
-    logits, _ = engine.infer(np.zeros((1, SIDE_PX, SIDE_PX, 3), np.uint8))
     if not np.isfinite(logits).all():
         return Finding("network", "bad", f"{engine.name} answers with values that are not numbers", "set WNET_ENGINE")
     return Finding("network", "good", f"{bundle.bundle_id} runs on {engine.name}")
@@ -164,17 +162,28 @@ def _compiled_forms(settings: Settings) -> Finding:
         return Finding("compiled forms", "good", f"none of {bundle.bundle_id} yet: {build}")
     told, unusable = [], False
     for one in found:
-        if isinstance(one, StoredForm):
-            told.append(f"{one.form.name} ({_standing(one.form)})")
-        else:
+        try:
+            stored = _whole(one)
+            told.append(f"{stored.form.name} ({_standing(stored)})")
+        except BadForm as error:
             unusable = True
-            told.append(str(one))
+            told.append(str(error))
     return Finding("compiled forms", "mind" if unusable else "good", ", ".join(told), build if unusable else "")
 
 
-def _standing(form: Form) -> str:
-    if form.verification is None:
+def _whole(one: StoredForm | BadForm) -> StoredForm:
+    if isinstance(one, BadForm):
+        raise one
+    one.check()
+    return one
+
+
+def _standing(stored: StoredForm) -> str:
+    verdict = stored.form.verification
+    if verdict is None:
         return "not verified, so not used"
-    if not form.verification.ok:
-        return f"not used: {form.verification.reasons[0]}"
-    return f"verified, {form.verification.times_default:.1f} times as fast as without it"
+    if not verdict.ok:
+        return f"not used: {verdict.reasons[0]}"
+    if stored.form.backend != "tensorrt" and (why := unfit(stored)):
+        return f"not used: {why}"  # nothing wrong: hosts may share this folder
+    return f"verified, {verdict.times_default:.1f} times as fast as without it"

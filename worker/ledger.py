@@ -3,7 +3,8 @@
     arriving -> queued -> classified | failed | listed
 
 A claim is a lease: `claimed_by` with a heartbeat counter. Every claim and every take-back raises `token`; whoever
-writes must still hold the token it was given, so an attempt that lost its lease can change nothing.
+writes must still hold the token it was given, so an attempt that lost its lease can change nothing. A claim whose
+worker died is counted as a death, on the slide and on the one content that was alone in its hands, if any.
 """
 
 from collections import Counter
@@ -20,7 +21,8 @@ from smear.files import raw, shown
 from smear.sources import Source
 from smear.store import Store
 from smear.tables import RevisionRow, RevisionState, SlideRow, SourceRow, is_latest_revision, key, utc_now
-from worker import lanes
+from worker import lanes, quarantine
+from worker.ending import SILENT, End
 from worker.lanes import in_lane, lane_of_row
 
 
@@ -49,6 +51,7 @@ class Claim:
     folder: str
     source: str
     attempts: int
+    deaths: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ class Held:
     token: int
     beat: int
     attempts: int
+    deaths: int
+    worker: str
+    in_hand: str | None
 
 
 class Fenced(Exception):
@@ -154,6 +160,12 @@ def open_revision(store: Store, known: Known) -> Known:
             return latest
 
 
+def scanned(store: Store, source: int) -> None:
+    """The whole of a source has just been compared with the database."""
+    with store.write() as session:
+        session.execute(update(SourceRow).where(col(SourceRow.id) == source).values(scanned_at=utc_now()))
+
+
 def forget(store: Store, known: Known) -> None:
     """Take back the first sight of a slide of which nothing was ever read: its folder only changed its name."""
     with store.write() as session:
@@ -235,9 +247,11 @@ def waiting_by_lane(store: Store) -> Counter[int]:
 def mark_published(store: Store, revisions: Iterable[int]) -> None:
     """The broker has accepted these."""
     with store.write() as session:
-        now = utc_now()
-        for revision in revisions:
-            _change(session, revision, (RevisionRow.state == "queued",), published_at=now)
+        session.execute(
+            update(RevisionRow)
+            .where(col(RevisionRow.id).in_(list(revisions)), col(RevisionRow.state) == "queued")
+            .values(published_at=utc_now())
+        )
 
 
 def unclaimed(store: Store) -> list[int]:
@@ -263,7 +277,7 @@ def held(store: Store) -> list[Held]:
         rows = session.exec(
             select(RevisionRow).where(RevisionRow.state == "queued", col(RevisionRow.claimed_by).is_not(None))
         )
-        return [Held(key(r.id), r.token, r.beat, r.attempts) for r in rows]
+        return [Held(key(r.id), r.token, r.beat, r.attempts, r.deaths, str(r.claimed_by), r.in_hand) for r in rows]
 
 
 def publish_again(store: Store, revision: int) -> None:
@@ -293,7 +307,15 @@ def claim(store: Store, revision: int, worker: str) -> Claim | None:
             .where(RevisionRow.id == revision)
         ).one()
         return Claim(
-            revision, row.token, key(slide.id), slide.slide_id, row.number, raw(slide.folder), source.name, row.attempts
+            revision,
+            row.token,
+            key(slide.id),
+            slide.slide_id,
+            row.number,
+            raw(slide.folder),
+            source.name,
+            row.attempts,
+            row.deaths,
         )
 
 
@@ -304,20 +326,49 @@ def beat(store: Store, claim: Claim) -> None:
             raise Fenced(f"revision {claim.revision}")
 
 
-def take_back(store: Store, lost: Held) -> bool:
-    """End a claim whose holder has gone silent, and put the revision back into the outbox; False if it moved on."""
+def take_in_hand(store: Store, claim: Claim, sha256: str | None) -> None:
+    """Say which content is alone in the holder's hands from now on, or none; raises Fenced. A heartbeat as well."""
     with store.write() as session:
-        same = (RevisionRow.token == lost.token, RevisionRow.beat == lost.beat, RevisionRow.state == "queued")
-        return _change(session, lost.revision, same, **_released())
+        ours = (RevisionRow.token == claim.token, RevisionRow.state == "queued")
+        if not _change(session, claim.revision, ours, in_hand=sha256, beat=col(RevisionRow.beat) + 1):
+            raise Fenced(f"revision {claim.revision}")
 
 
-def give_up(store: Store, lost: Held, reason: str) -> bool:
+def take_back(store: Store, lost: Held, ended: End = SILENT) -> bool:
+    """End a claim whose holder is dead, count the death where it may have been the slide's doing, and put the
+    revision back into the outbox; False if it moved on.
+    """
+    return _end_claim(store, lost, ended)
+
+
+def give_up(store: Store, lost: Held, reason: str, ended: End = SILENT) -> bool:
     """As `take_back`, but for good: the revision has failed."""
+    return _end_claim(store, lost, ended, state="failed", reason=reason, finished_at=utc_now())
+
+
+def _end_claim(store: Store, lost: Held, ended: End, **values: Any) -> bool:
     with store.write() as session:
         same = (RevisionRow.token == lost.token, RevisionRow.beat == lost.beat, RevisionRow.state == "queued")
-        return _change(
-            session, lost.revision, same, **_released(), state="failed", reason=reason, finished_at=utc_now()
+        values |= {"deaths": col(RevisionRow.deaths) + int(ended.own)}
+        if not _change(session, lost.revision, same, **_released(), **values):
+            return False
+        # What was in hand is part of `beat`: had it changed meanwhile, so had that.
+        if ended.own and lost.in_hand is not None:
+            quarantine.count_death(session, lost.in_hand, lost.revision, ended.words)
+        return True
+
+
+def let_go(store: Store, claim: Claim) -> None:
+    """Put a claim back into the outbox undone, without counting the attempt: its holder was told to stop, or has
+    lost the database for a while. Harmless where the claim is over.
+    """
+    with store.write() as session:
+        ours = (
+            RevisionRow.token == claim.token,
+            RevisionRow.state == "queued",
+            col(RevisionRow.claimed_by).is_not(None),
         )
+        _change(session, claim.revision, ours, **_released(), attempts=claim.attempts - 1)
 
 
 def release(store: Store, claim: Claim, *, attempts: int) -> None:
@@ -345,13 +396,23 @@ def retry(store: Store, slide_ids: Iterable[str] | None) -> int:
         if slide_ids is not None:
             query = query.where(col(SlideRow.slide_id).in_(list(slide_ids)))
         revisions = [key(revision) for revision in session.exec(query)]
-        for revision in revisions:
-            _change(session, revision, (), **_released(), state="queued", reason=None, finished_at=None, attempts=0)
-        return len(revisions)
+        return _queue_again(session, revisions, ("failed",))
+
+
+def queue_again(store: Store, revisions: Iterable[int]) -> int:
+    """Queue finished revisions again, unless a person has looked at them; how many there were."""
+    with store.write() as session:
+        return _queue_again(session, revisions, ("failed", "classified"))
+
+
+def _queue_again(session: Session, revisions: Iterable[int], states: tuple[str, ...]) -> int:
+    afresh = {"state": "queued", "reason": None, "finished_at": None, "attempts": 0, "deaths": 0}
+    finished = (col(RevisionRow.state).in_(states),)
+    return sum(_change(session, revision, finished, **_released(), **afresh) for revision in revisions)
 
 
 def _released() -> dict[str, Any]:
-    return {"claimed_by": None, "published_at": None, "token": col(RevisionRow.token) + 1}
+    return {"claimed_by": None, "published_at": None, "in_hand": None, "token": col(RevisionRow.token) + 1}
 
 
 def _change(session: Session, revision: int, conditions: tuple[Any, ...], **values: Any) -> bool:

@@ -104,6 +104,11 @@ class ServingEngine:
             assert self._current is not None
             return self._current
 
+    def forget(self) -> None:
+        """The engine failed at its work: another is opened for the next slide, perhaps of another kind."""
+        with self._turn:
+            self._current = None
+
     def _open_for(self, bundle: Bundle) -> None:
         made_of = self._stamp(bundle)
         engine = self._open(bundle)

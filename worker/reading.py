@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -26,6 +27,10 @@ CHUNK: Final = 256
 
 #: Pictures that a thread takes at a time.
 HANDFUL: Final = 8
+
+
+#: What is said of a content that nobody may decode any more (worker/quarantine.py).
+QUARANTINED: Final = "in quarantine: it ended the worker twice when it was read alone (`worker quarantine`)"
 
 
 class SourceAway(Exception):
@@ -67,18 +72,28 @@ class SlideReader:
         *,
         forgiving: bool = True,
         progress: Callable[[], object] = lambda: None,
+        quarantined: AbstractSet[str] = frozenset(),
+        in_hand: Callable[[str | None], object] | None = None,
     ) -> Iterator[list[ReadPicture]]:
         """Every picture of the listing, in its order, at most CHUNK at a time.
 
         Raises SourceAway where a read error may pass; with `forgiving` such a file is recorded as unreadable
         instead, so that one bad sector cannot hold a slide up for ever. Raises SlideChanging where a file was
-        written to meanwhile. `progress` is called after each picture.
+        written to meanwhile. `progress` is called after each picture. Contents in `quarantined` are not decoded.
+        With `in_hand` pictures come one at a time, in this thread; it is told which content is about to be decoded,
+        and None before anything else is done: whoever dies then died of that content alone.
         """
         for sub, group in groupby(listing.pictures, key=lambda p: str(PurePosixPath(p.path).parent)):
             try:
                 with open_folder(root, str(PurePosixPath(folder) / sub)) as descriptor:
-                    for chunk in _chunks(list(group), CHUNK):
-                        yield self._read_chunk(descriptor, chunk, geometry, forgiving, progress)
+                    pictures = list(group)
+                    if in_hand is not None:
+                        yield from self._read_singly(
+                            descriptor, pictures, geometry, forgiving, progress, quarantined, in_hand
+                        )
+                        continue
+                    for chunk in _chunks(pictures, CHUNK):
+                        yield self._read_chunk(descriptor, chunk, geometry, forgiving, progress, quarantined)
             except FileNotFoundError:
                 raise SourceAway("the slide's folder is not there") from None
             except FileChanging as error:
@@ -93,16 +108,37 @@ class SlideReader:
         geometry: Profile,
         forgiving: bool,
         progress: Callable[[], object],
+        quarantined: AbstractSet[str],
     ) -> list[ReadPicture]:
         def some(group: list[FoundPicture]) -> list[ReadPicture]:
             pictures = []
             for found in group:
-                pictures.append(_read_one(descriptor, found, geometry, forgiving))
+                pictures.append(_decode(_fetch(descriptor, found, forgiving), geometry, quarantined))
                 progress()
             return pictures
 
         # A few at a time: handing each picture over by itself takes a tenth of the time to read it.
         return [picture for group in self._pool.map(some, _chunks(chunk, HANDFUL)) for picture in group]
+
+    @staticmethod
+    def _read_singly(
+        descriptor: int,
+        pictures: list[FoundPicture],
+        geometry: Profile,
+        forgiving: bool,
+        progress: Callable[[], object],
+        quarantined: AbstractSet[str],
+        in_hand: Callable[[str | None], object],
+    ) -> Iterator[list[ReadPicture]]:
+        # Reading may hang or be killed too, and is no picture's doing: so a handful is read before the first of it is
+        # decoded.
+        for handful in _chunks(pictures, HANDFUL):
+            for one in [_fetch(descriptor, found, forgiving) for found in handful]:
+                if isinstance(one, _Fetched) and one.sha256 not in quarantined:
+                    in_hand(one.sha256)
+                yield [_decode(one, geometry, quarantined)]
+                progress()
+            in_hand(None)
 
     def close(self) -> None:
         """Let the threads go."""
@@ -113,10 +149,31 @@ def _chunks(items: list[FoundPicture], size: int) -> Iterator[list[FoundPicture]
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _read_one(folder: int, found: FoundPicture, geometry: Profile, forgiving: bool) -> ReadPicture:
+def fetch(folder: int, name: str) -> tuple[bytes, Stat, str]:
+    """A file's bytes, the stat that holds for them, and their SHA-256; raises as `read_file` does."""
+    data, stat = read_file(folder, name)
+    return data, stat, sha256(data)
+
+
+def to_pixels(data: bytes, geometry: Profile) -> RGB:
+    """What the network sees of a picture file: (128, 128, 3) uint8; raises UnreadablePicture or MisfitPicture."""
+    return prepare(data, geometry)
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    """A file whose bytes are there and whose pixels are not yet."""
+
+    found: FoundPicture
+    data: bytes
+    stat: Stat
+    sha256: str
+
+
+def _fetch(folder: int, found: FoundPicture, forgiving: bool) -> _Fetched | ReadPicture:
     name, path = PurePosixPath(found.path).name, shown(found.path)
     try:
-        data, stat = _bytes(folder, name, found)
+        return _Fetched(found, *_fetch_listed(folder, name, found))
     except UnreadablePicture as error:
         return ReadPicture(path, found.stat, found.analyser_class, None, None, "unreadable", str(error))
     except FileNotFoundError:
@@ -128,23 +185,30 @@ def _read_one(folder: int, found: FoundPicture, geometry: Profile, forgiving: bo
             raise
         reason = f"cannot be read: {error.strerror}"
         return ReadPicture(path, found.stat, found.analyser_class, None, None, "unreadable", reason)
-    digest = sha256(data)
+
+
+def _decode(one: _Fetched | ReadPicture, geometry: Profile, quarantined: AbstractSet[str]) -> ReadPicture:
+    if isinstance(one, ReadPicture):
+        return one
+    path, kind, digest = shown(one.found.path), one.found.analyser_class, one.sha256
+    if digest in quarantined:
+        return ReadPicture(path, one.stat, kind, digest, None, "unreadable", QUARANTINED)
     try:
-        pixels = _pixels(data, digest, found, geometry)
+        pixels = _listed_pixels(one, geometry)
     except UnreadablePicture as error:
-        return ReadPicture(path, stat, found.analyser_class, digest, None, "unreadable", str(error))
+        return ReadPicture(path, one.stat, kind, digest, None, "unreadable", str(error))
     except MisfitPicture as error:
-        return ReadPicture(path, stat, found.analyser_class, digest, None, "misfit", str(error))
-    return ReadPicture(path, stat, found.analyser_class, digest, pixels)
+        return ReadPicture(path, one.stat, kind, digest, None, "misfit", str(error))
+    return ReadPicture(path, one.stat, kind, digest, pixels)
 
 
-def _bytes(folder: int, name: str, found: FoundPicture) -> tuple[bytes, Stat]:
+def _fetch_listed(folder: int, name: str, found: FoundPicture) -> tuple[bytes, Stat, str]:
     if found.problem is not None:
         raise UnreadablePicture(found.problem)
-    return read_file(folder, name)
+    return fetch(folder, name)
 
 
-def _pixels(data: bytes, digest: str, found: FoundPicture, geometry: Profile) -> RGB:
-    if found.sha256 not in {None, digest}:
+def _listed_pixels(one: _Fetched, geometry: Profile) -> RGB:
+    if one.found.sha256 not in {None, one.sha256}:
         raise UnreadablePicture(DIFFERS)
-    return prepare(data, geometry)
+    return to_pixels(one.data, geometry)

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import delete, func, update
 from sqlmodel import Session, col, select
 
+from smear.cells import CELL_TYPES
 from smear.store import Store
 from smear.tables import (
     BundleRow,
@@ -16,6 +17,7 @@ from smear.tables import (
     key,
     utc_now,
 )
+from smear.upsert import insert_missing, insert_or_update
 from worker.classify import Cell, SlideResult
 from worker.ledger import Claim, Fenced
 
@@ -25,73 +27,83 @@ def record(store: Store, claim: Claim, result: SlideResult, signature: str) -> N
     where the claim was taken back. `signature` is the folder's, from before it was read.
     """
     with store.write() as session:
-        ended = session.execute(
-            update(RevisionRow)
-            .where(col(RevisionRow.id) == claim.revision, col(RevisionRow.token) == claim.token)
-            .values(
-                state="failed" if result.failure else "classified",
-                reason=result.failure,
-                claimed_by=None,
-                finished_at=func.coalesce(col(RevisionRow.finished_at), utc_now()),
-                signature=signature,
-            )
+        write(session, claim, result, signature)
+
+
+def write(session: Session, claim: Claim, result: SlideResult, signature: str) -> None:
+    """Every row of a result, in a transaction that is still open; raises Fenced.
+
+    The revision's row comes first: whoever else would write to it waits, and nobody waits the other way round. Rows
+    that two revisions of a slide share are written in one order by all.
+    """
+    ended = session.execute(
+        update(RevisionRow)
+        .where(col(RevisionRow.id) == claim.revision, col(RevisionRow.token) == claim.token)
+        .values(
+            state="failed" if result.failure else "classified",
+            reason=result.failure,
+            claimed_by=None,
+            in_hand=None,
+            finished_at=func.coalesce(col(RevisionRow.finished_at), utc_now()),
+            signature=signature,
         )
-        if ended.rowcount != 1:  # type: ignore[attr-defined]
-            raise Fenced(f"revision {claim.revision}")
-        bundle = session.exec(select(BundleRow).where(BundleRow.bundle_id == result.bundle_id)).one()
-        cells = _cells(session, claim.slide, result)
-        _pictures(session, claim.revision, result, cells)
-        _predictions(session, claim.slide, key(bundle.id), result, cells)
-        _differential(session, claim.revision, key(bundle.id), result)
+    )
+    if ended.rowcount != 1:  # type: ignore[attr-defined]
+        raise Fenced(f"revision {claim.revision}")
+    bundle = session.exec(select(BundleRow).where(BundleRow.bundle_id == result.bundle_id)).one()
+    cells = _cells(session, claim.slide, result)
+    _pictures(session, claim.revision, result, cells)
+    _predictions(session, key(bundle.id), result, cells)
+    _differential(session, claim.revision, key(bundle.id), result)
 
 
 def _cells(session: Session, slide: int, result: SlideResult) -> dict[str, int]:
     """Row number of every content of the slide, by SHA-256."""
-    there = {c.sha256: key(c.id) for c in session.exec(select(CellRow).where(CellRow.slide == slide))}
-    new = [CellRow(slide=slide, sha256=c.sha256) for c in result.cells if c.sha256 and c.sha256 not in there]
-    session.add_all(new)
-    session.flush()
-    return there | {c.sha256: key(c.id) for c in new}
+    contents = sorted({c.sha256 for c in result.cells if c.sha256})
+    insert_missing(session, CellRow, [{"slide": slide, "sha256": c} for c in contents], unique=("slide", "sha256"))
+    rows = session.exec(select(CellRow.sha256, CellRow.id).where(CellRow.slide == slide))
+    return {sha256: key(number) for sha256, number in rows}
 
 
 def _pictures(session: Session, revision: int, result: SlideResult, cells: dict[str, int]) -> None:
-    there = {p.path: p for p in session.exec(select(PictureRow).where(PictureRow.revision == revision))}
-    for picture, cell in result.files:
-        row = there.pop(picture.path, None) or PictureRow(
-            revision=revision, path=picture.path, size=0, mtime_ns=0, ctime_ns=0, inode=""
-        )
-        row.cell = cells[cell.sha256] if cell.sha256 else None
-        row.problem = cell.problem
-        row.analyser_class = picture.analyser_class
-        row.size, row.mtime_ns, row.ctime_ns = picture.stat.size, picture.stat.mtime_ns, picture.stat.ctime_ns
-        row.inode = str(picture.stat.inode)
-        session.add(row)
     # An earlier attempt at this revision may have seen a file that has gone since.
-    for gone in there.values():
-        session.delete(gone)
+    before = set(session.exec(select(PictureRow.path).where(PictureRow.revision == revision)))
+    gone = before - {picture.path for picture, _ in result.files}
+    for path in gone:
+        session.execute(delete(PictureRow).where(col(PictureRow.revision) == revision, col(PictureRow.path) == path))
+    rows = [
+        {
+            "revision": revision,
+            "path": picture.path,
+            "cell": cells[cell.sha256] if cell.sha256 else None,
+            "problem": cell.problem,
+            "analyser_class": picture.analyser_class,
+            "size": picture.stat.size,
+            "mtime_ns": picture.stat.mtime_ns,
+            "ctime_ns": picture.stat.ctime_ns,
+            "inode": str(picture.stat.inode),
+        }
+        for picture, cell in result.files
+    ]
+    insert_or_update(session, PictureRow, rows, unique=("revision", "path"))
 
 
-def _predictions(session: Session, slide: int, bundle: int, result: SlideResult, cells: dict[str, int]) -> None:
-    wanted = {cells[c.sha256]: c for c in result.cells if c.sha256}
-    of_slide = select(CellRow.id).where(CellRow.slide == slide)
-    rows = session.exec(
-        select(PredictionRow).where(PredictionRow.bundle == bundle, col(PredictionRow.cell).in_(of_slide))
-    )
-    there = {row.cell: row for row in rows}
-    for number, cell in wanted.items():
-        session.add(_fill(there.get(number) or PredictionRow(cell=number, bundle=bundle, state=""), cell))
+def _predictions(session: Session, bundle: int, result: SlideResult, cells: dict[str, int]) -> None:
+    rows = [_prediction(cells[c.sha256], bundle, c) for c in result.cells if c.sha256]
+    insert_or_update(session, PredictionRow, sorted(rows, key=lambda row: int(row["cell"])), unique=("cell", "bundle"))
 
 
-def _fill(row: PredictionRow, cell: Cell) -> PredictionRow:
-    row.state, row.cell_type, row.outside_score, row.problem = (
-        cell.state,
-        cell.cell_type,
-        cell.outside_score,
-        cell.problem,
-    )
-    p = cell.probabilities or (None,) * 5
-    row.p_neutrophil, row.p_eosinophil, row.p_basophil, row.p_lymphocyte, row.p_monocyte = p
-    return row
+def _prediction(number: int, bundle: int, cell: Cell) -> dict[str, Any]:
+    p = cell.probabilities or (None,) * len(CELL_TYPES)
+    return {
+        "cell": number,
+        "bundle": bundle,
+        "state": cell.state,
+        "cell_type": cell.cell_type,
+        **{f"p_{cell_type}": p[i] for i, cell_type in enumerate(CELL_TYPES)},
+        "outside_score": cell.outside_score,
+        "problem": cell.problem,
+    }
 
 
 def _differential(session: Session, revision: int, bundle: int, result: SlideResult) -> None:

@@ -103,6 +103,8 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for source in told["sources"]:
         there = "" if source["there"] else "  [bold red]not there[/]"
+        if source["scanned_seconds_ago"] is not None:
+            there += f", scanned {source['scanned_seconds_ago']:.0f} s ago"
         table.add_row("Drop folder", f"{escape(source['name'])}: {escape(source['drop'])} ({source['layout']}){there}")
     broker, database = told["broker"], told["database"]
     table.add_row(
@@ -115,12 +117,36 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
     if told.get("oldest_unfinished_seconds") is not None:
         table.add_row(
             "Unfinished",
-            f"{told['working_on']} being classified, {told['to_be_queued']} to be queued, "
-            f"the oldest for {told['oldest_unfinished_seconds']:.0f} s",
+            f"{told['backlog']} in the backlog, {told['working_on']} of them being classified, "
+            f"{told['to_be_queued']} to be queued",
         )
+        oldest, again = told["oldest_unfinished"], told["tried_again"]
+        table.add_row(
+            "Oldest",
+            f"{escape(oldest['slide_id'])}, {oldest['state']} for {told['oldest_unfinished_seconds']:.0f} s, "
+            f"{oldest['attempts']} attempts",
+        )
+        if again["slides"]:
+            table.add_row("Tried again", f"{again['slides']} slides, up to {again['most_attempts']} times")
+    table.add_row("Quarantine", f"{told['quarantine']} pictures" if told.get("quarantine") else "empty")
+    disk = told["disk"]
+    if disk["free_mb"] is not None:
+        table.add_row("Disk", f"{disk['free_mb']} MB free, {disk['reserve_mb']} are kept in reserve")
     console.print(table)
     for line in told["needs_attention"]:
         console.print(f"[bold red]![/] {escape(line)}")
+
+
+def quarantine_table(entries: Iterable[Mapping[str, Any]]) -> Table:
+    """`worker quarantine list` and `show` for people."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("Content", "Since", "The worker", "Slide", "File"):
+        table.add_column(name, overflow="fold")
+    for entry in entries:
+        first = (entry["sha256"][:12], entry["quarantined_at"][:16], f"{entry['ended']}, {entry['deaths']} times")
+        for i, place in enumerate(entry["places"] or [{"slide_id": "", "file": ""}]):
+            table.add_row(*(first if i == 0 else ("", "", "")), escape(place["slide_id"]), escape(place["file"]))
+    return table
 
 
 def findings_table(findings: Iterable[Finding]) -> Table:

@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 from celery import shared_task, signals
+from celery.worker import state
 
 from smear.bundle import Bundle
 from smear.settings import load_settings
@@ -40,7 +41,12 @@ def _work() -> Work:
         return open_engine(bundle, settings.engine, settings.engine_threads, settings.engines_folder)
 
     serving = ServingEngine(store, settings.models_folder, open_, partial(stamp, settings.engines_folder))
-    return Work(settings, store, serving, SlideReader())
+    return Work(settings, store, serving, SlideReader(), stopping=_stopping)
+
+
+def _stopping() -> bool:
+    """Whether this process was told to stop. Celery keeps an exit code there, which may be 0, or None or False."""
+    return any(asked is not None and asked is not False for asked in (state.should_stop, state.should_terminate))
 
 
 @signals.worker_process_init.connect

@@ -2,39 +2,61 @@
 
 import contextlib
 import os
-import socket
+import time
+from collections.abc import Callable
 from typing import Final
 
+import numpy as np
 import structlog
 
 from smear.bundle import BadBundle, Bundle
-from smear.geometry import profile
+from smear.geometry import SIDE_PX, profile
 from smear.layout import Layout, Listing, layout
 from smear.settings import Settings, Source
 from smear.store import Store, StoreUnavailable
-from worker import ledger
-from worker.classify import BadAnswer, classify
+from worker import ledger, quarantine
+from worker.classify import BadAnswer, classify, infer
+from worker.ending import process_name
 from worker.engines.face import Engine, EngineUnavailable
 from worker.lease import Lease
 from worker.ledger import Claim, Fenced
 from worker.models import ServingEngine
 from worker.reading import SlideChanging, SlideReader, SourceAway
 from worker.record import record
+from worker.room import Room
+from worker.singly import InHand
 
 
 log: Final = structlog.get_logger()
 
 #: Attempts after which a picture that still cannot be read is recorded as unreadable rather than waited for.
 PATIENT_ATTEMPTS: Final = 3
+#: While the disk is too full to claim, it is looked at this often.
+ROOM_SECONDS: Final = 1.0
 
 
 class Work:
-    """Classifies slides by their revision's row number. One a process, shared by the process's threads."""
+    """Classifies slides by their revision's row number. One a process, shared by the process's threads.
 
-    def __init__(self, settings: Settings, store: Store, engine: ServingEngine, reader: SlideReader) -> None:
+    `room` is asked before each claim; while there is none the message waits here, `stopping` says for how long.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        engine: ServingEngine,
+        reader: SlideReader,
+        *,
+        room: Room | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
         self._settings, self._store, self._engine, self._reader = settings, store, engine, reader
+        self._room, self._stopping, self._sleep = room or Room(settings), stopping, sleep
         self._sources = {source.name: source for source in settings.sources}
-        self._name = f"{socket.gethostname()[:80]}:{os.getpid()}"
+        self._name = process_name(os.getpid())
+        self._left: list[Claim] = []
 
     def warm(self) -> None:
         """Load the engine ahead of the first slide; what stands in its way is said when the slide comes."""
@@ -44,8 +66,11 @@ class Work:
     def do(self, revision: int) -> None:
         """Classify one revision. A message for what is done, gone or somebody else's is no work at all.
 
-        Raises StoreUnavailable; the claim, if there was one, then runs out and the slide is queued again.
+        Raises StoreUnavailable; the claim, if there was one, is let go of once the database is back, or runs out.
         """
+        if not self._wait_for_room():
+            return
+        self._let_go_of_what_was_left()
         try:
             bundle, engine = self._engine.get()
         except (BadBundle, EngineUnavailable) as error:
@@ -56,6 +81,11 @@ class Work:
         if claim is None:
             log.debug("nothing to do", revision=revision)
             return
+        self._attempt(claim, bundle, engine)
+
+    def _attempt(self, claim: Claim, bundle: Bundle, engine: Engine) -> None:
+        """One attempt at a claimed slide, and what is to become of the claim whatever comes between."""
+        revision = claim.revision
         try:
             self._do_claimed(claim, bundle, engine)
         except Fenced:
@@ -64,15 +94,39 @@ class Work:
             log.info("still changing: back to the watcher", revision=revision)
             # However often that is, the slide does not fail of it; but a file that is never to be had is recorded.
             ledger.release(self._store, claim, attempts=min(claim.attempts, PATIENT_ATTEMPTS))
+        except EngineUnavailable as error:
+            log.error("the engine failed", revision=revision, attempt=claim.attempts, reason=str(error))  # noqa: TRY400 - as above
+            self._engine.forget()
+            self._hand_back(claim, str(error))
         except (SourceAway, BadAnswer) as error:
             log.warning("not now", revision=revision, attempt=claim.attempts, reason=str(error))
             self._hand_back(claim, str(error))
         except StoreUnavailable:
+            self._left.append(claim)
+            raise
+        except (SystemExit, KeyboardInterrupt):
+            # Told to end at once: somebody else may start at once.
+            with contextlib.suppress(StoreUnavailable):
+                ledger.let_go(self._store, claim)
             raise
         except Exception as error:
             # A bug of ours over one slide: it is recorded on that slide, and the others go on.
             log.exception("a fault of this program", revision=revision, attempt=claim.attempts)
             self._hand_back(claim, f"a fault of this program ({type(error).__name__}); its log has the details")
+
+    def _wait_for_room(self) -> bool:
+        """Until the disk has room; False where this process was told to stop meanwhile."""
+        while not self._room.enough():
+            if self._stopping():
+                return False
+            self._sleep(ROOM_SECONDS)
+        return True
+
+    def _let_go_of_what_was_left(self) -> None:
+        # Else the lease would run out, and be counted as a death that never was.
+        while self._left:
+            ledger.let_go(self._store, self._left[-1])
+            self._left.pop()
 
     def _hand_back(self, claim: Claim, reason: str) -> None:
         if claim.attempts >= self._settings.max_attempts:
@@ -88,6 +142,13 @@ class Work:
             self._store, claim, lease_seconds=self._settings.lease_seconds, stall_seconds=self._settings.stall_seconds
         ) as lease:
             listing = _look(how, source, claim)
+            suspects = quarantine.suspects(self._store)
+            in_hand = None
+            if self._is_dangerous(claim):
+                log.warning("a worker died over this slide: one by one", revision=claim.revision, deaths=claim.deaths)
+                # An engine that is broken dies here, where no picture is in hand.
+                infer(engine, np.zeros((1, SIDE_PX, SIDE_PX, 3), np.uint8))
+                in_hand = InHand(self._store, claim, suspects)
             chunks = self._reader.read(
                 source.root,
                 listing.folder,
@@ -95,6 +156,8 @@ class Work:
                 profile(source.geometry),
                 forgiving=claim.attempts >= PATIENT_ATTEMPTS,
                 progress=lease.progress,
+                quarantined=suspects.quarantined,
+                in_hand=in_hand,
             )
             result = classify(
                 chunks,
@@ -113,6 +176,12 @@ class Work:
             bundle=result.bundle_id,
             backend=result.backend,
         )
+
+    def _is_dangerous(self, claim: Claim) -> bool:
+        """Whether a picture of the slide may end its worker. Ends from outside are not counted - up to a point: memory
+        that runs out looks like one where the kernel does not tell.
+        """
+        return claim.deaths > 0 or claim.attempts > self._settings.max_attempts
 
     def _source(self, claim: Claim) -> Source:
         try:

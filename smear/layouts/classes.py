@@ -53,6 +53,10 @@ class ClassesLayout:
         ordered = tuple(sorted(pictures, key=lambda p: p.path))
         return Listing(ordered, seen.complete_marker, seen.sidecar, "|".join(times), folder, seen.sidecar_name)
 
+    def has(self, root: Path, folder: str) -> bool:
+        """Whether its folder is there."""
+        return self._outer.has(root, folder)
+
     def news(self, root: Path) -> str:
         """The root's own time."""
         return self._outer.news(root)

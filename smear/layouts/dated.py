@@ -67,6 +67,10 @@ class DatedLayout:
         """The pictures lie in the slide's folder."""
         return self._day.look(root, folder)
 
+    def has(self, root: Path, folder: str) -> bool:
+        """Whether its folder is there."""
+        return self._day.has(root, folder)
+
     def news(self, root: Path) -> str:
         """The times of the root and of every day."""
         times = (f"{e.name}={folder_time(e)}" for e in folders_in(root) if is_day(e.name))

@@ -121,6 +121,10 @@ class FlatLayout:
             sidecar,
         )
 
+    def has(self, root: Path, folder: str) -> bool:
+        """Whether any picture's name speaks of it."""
+        return folder in self._index(root)
+
     def news(self, root: Path) -> str:
         """The root's own time."""
         return news_of(root)

@@ -83,6 +83,10 @@ class ManifestLayout:
             stat,
         )
 
+    def has(self, root: Path, folder: str) -> bool:
+        """Whether its folder is there."""
+        return self._outer.has(root, folder)
+
     def news(self, root: Path) -> str:
         """The root's own time."""
         return self._outer.news(root)

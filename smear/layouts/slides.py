@@ -10,6 +10,7 @@ from smear.listing import (
     Listing,
     folder_time,
     folders_in,
+    has_folder,
     is_hint,
     is_picture,
     names_in,
@@ -55,6 +56,10 @@ class SlidesLayout:
             signature = time_of(descriptor)
             seen = names_in(descriptor)
         return Listing(tuple(seen.pictures), seen.complete_marker, seen.sidecar, signature, folder, seen.sidecar_name)
+
+    def has(self, root: Path, folder: str) -> bool:
+        """Whether its folder is there."""
+        return has_folder(root, folder)
 
     def news(self, root: Path) -> str:
         """The root's own time."""

@@ -15,7 +15,7 @@ from smear import bundle, shipped
 
 @pytest.fixture(scope="session")
 def shipped_folder() -> Path:
-    return shipped.folder("models") / "wnet-pbc"
+    return shipped.shipped_bundle()
 
 
 @pytest.fixture(autouse=True)
@@ -108,34 +108,12 @@ def test_a_form_below_the_limits_is_exit_1_and_is_not_served(shipped_folder, few
     assert served.name.startswith("openvino-")
 
 
-def test_tensorrt_rtx_builds_plans_without_a_gpu_and_loading_them_is_one_sentence(shipped_folder, few, monkeypatch):
-    pytest.importorskip("tensorrt_rtx_bindings", reason="needs TensorRT-RTX: pip install '.[rtx]'")
-    from worker.engines import driver
-
-    if driver.problem() is None:
-        pytest.skip("this host has a driver")
-    sizes = {}
-    for precision in ("fp32", "fp16", "int8"):
-        result = built(shipped_folder, few, "--backend", "tensorrt", "--precision", precision, "--json")
-        assert result.exit_code == 0, result.stderr
-        printed = json.loads(result.stdout)
-        assert (printed["device"], printed["verification"]) == ("any", None)
-        sizes[precision] = printed["megabytes"]
-    assert sizes["fp32"] > 60 > sizes["fp16"] > 30 > sizes["int8"] > 15
-    verified = engine_build("verify", shipped_folder, "--limit", 5)
-    assert verified.exit_code == 0
-    assert "tensorrt-int8 is left out: it was built and not run: there is no NVIDIA driver here" in verified.stderr
-    refused = engine_build("verify", shipped_folder, "--engine", "tensorrt")
-    assert refused.exit_code == 2
-    assert "there is no NVIDIA driver here" in refused.stderr
-
-
 def test_inspect_says_what_a_bundle_was_trained_on_and_what_runs_it(shipped_folder):
     printed = json.loads(engine_build("inspect", shipped_folder, "--json").stdout)
-    assert printed["bundle"].startswith("wnet-pbc@")
-    assert printed["data"]["name"] == "pbc"
+    found = bundle.load(shipped_folder)
+    assert (printed["bundle"], printed["data"]["name"]) == (found.bundle_id, found.manifest.data.name)
     assert printed["engines"]["openvino"].startswith("runs here as openvino-")
-    assert "wnet-pbc@" in engine_build("inspect", shipped_folder).stdout
+    assert found.bundle_id in engine_build("inspect", shipped_folder).stdout
 
 
 def test_a_damaged_bundle_is_refused_in_one_sentence(shipped_folder, tmp_path):
@@ -163,6 +141,70 @@ def test_a_bad_call_of_verify_is_one_sentence_and_exit_2(options, says, shipped_
     result = engine_build("verify", shipped_folder, *options)
     assert result.exit_code == 2
     assert says in result.stderr
+
+
+def test_bfloat16_is_not_made_for_a_processor_without_it(shipped_folder, few, monkeypatch):
+    from engine_build import build as building
+
+    monkeypatch.setattr(building, "native_precision", lambda: "fp32")
+    result = built(shipped_folder, few, "--precision", "bf16")
+    assert result.exit_code == 2
+    assert "this processor does not compute in bfloat16" in result.stderr
+
+
+def test_what_calibrated_a_form_is_left_out_of_its_verification(shipped_folder, few, tmp_path, samples):
+    from engine_build.calibration import pictures, verification
+
+    served = bundle.load(shipped_folder)
+    both = tmp_path / "both"
+    shutil.copytree(few, both)
+    shutil.copyfile(min(samples.glob("*/*.jpg")), both / "neutrophil" / "a sample.jpg")
+    chosen = pictures(served, few, "whole")
+    assert (len(chosen.calibration), len(chosen.verification.cells)) == (10, 30)
+    judged = {cell.sha256 for cell in chosen.verification.cells}
+    assert {cell.sha256 for cell in verification(served, few, "whole", 0, {few.name}).cells} == judged
+    assert len(verification(served, few, "whole", 0, {"another"}).cells) == 40
+    assert len(verification(served, both, "whole", 0, {"samples"}).cells) == 40
+
+
+def test_verdicts_are_told_even_where_they_cannot_be_kept(shipped_folder, few, monkeypatch):
+    from worker.engines.forms import CannotKeep
+
+    def full(*_):
+        raise CannotKeep("the verdict cannot be kept in engines: Read-only file system")
+
+    assert built(shipped_folder, few, "--precision", "fp32").exit_code == 0
+    monkeypatch.setattr(cli, "rewrite_verification", full)
+    result = engine_build("verify", shipped_folder, "--data", few, "--geometry", "whole", "--json")
+    assert result.exit_code == 0
+    assert [json.loads(line)["engine"] for line in result.stdout.splitlines()][1:] == ["openvino-fp32"]
+    assert "Read-only file system" in result.stderr
+
+
+def test_one_engine_alone_is_verified_with_the_form_that_would_serve(shipped_folder, few, tmp_path):
+    assert built(shipped_folder, few, "--backend", "onnx", "--precision", "fp32").exit_code == 0
+    sidecar = next((tmp_path / "var").rglob("form.json"))
+    verified = json.loads(sidecar.read_text())
+    verified["verification"]["times_default"] = 9.0
+    sidecar.write_text(json.dumps(verified))
+    options = ("--data", few, "--geometry", "whole", "--limit", 5, "--json")
+    (line,) = engine_build("verify", shipped_folder, "--engine", "auto", *options).stdout.splitlines()
+    assert json.loads(line)["engine"] == "onnx-fp32"
+
+
+def test_a_disk_that_is_full_is_one_sentence_and_exit_2(shipped_folder, few, monkeypatch):
+    import errno
+
+    from engine_build import build as building
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(building, "_onnx", full)
+    result = built(shipped_folder, few, "--backend", "onnx", "--precision", "fp32")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].endswith(": No space left on device")
+    assert "Traceback" not in result.stderr
 
 
 def test_a_precision_that_a_backend_has_not_is_one_sentence_and_exit_2(shipped_folder):

@@ -23,6 +23,11 @@ COMMANDS = {"broker": "-server", "watcher": "worker watch", "worker": "-Q slides
 class Service:
     """One supervised service on a WNET_VAR of its own."""
 
+    #: What stands in for `make run`.
+    command: tuple[str, ...] = ("deploy/supervise.py",)
+    #: Times by which a busy machine is slower than a quiet one.
+    patience = 1.0
+
     def __init__(self, var: Path, **settings: str) -> None:
         self.var, self.drop, self.log = var, var / "in", var.parent / "run.log"
         self.environment = {
@@ -33,6 +38,7 @@ class Service:
             "WNET_SETTLE_SECONDS": "2",
             "WNET_SCAN_SECONDS": "5",
             "WNET_COMPILE": "false",
+            "WNET_DISK_RESERVE_MB": "20",
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -42,14 +48,18 @@ class Service:
         watching = self.said().count("event=watching") if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "deploy/supervise.py"],
+                [sys.executable, *self.command],
                 cwd=PROJECT,
                 env=self.environment,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait_for(lambda: self.said().count("event=watching") > watching, 30)
+        try:
+            self.wait_for(lambda: self.said().count("event=watching") > watching, 120)
+        except AssertionError:
+            self.stop()
+            raise
 
     def stop(self) -> float:
         """Stop it as Ctrl-C does; seconds that took. Whatever is left over is killed and is an error."""
@@ -57,7 +67,7 @@ class Service:
         started = time.monotonic()
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(30)
+            self._process.wait(30 * self.patience)
         finally:
             left = self.processes()
             for process in left:
@@ -123,9 +133,9 @@ class Service:
             return connection.execute(query).fetchall()
 
     def dump(self) -> list[str]:
-        """The whole database as SQL."""
+        """The whole database as SQL, but for the sources: they say when they were scanned last."""
         with sqlite3.connect(f"file:{self.var / 'wnet.sqlite'}?mode=ro", uri=True, timeout=30) as connection:
-            return list(connection.iterdump())
+            return [line for line in connection.iterdump() if not line.startswith('INSERT INTO "sources"')]
 
     def states(self) -> dict[str, tuple[int, str]]:
         """(revision, state) of every slide's latest revision, by slide."""
@@ -138,7 +148,7 @@ class Service:
         started = time.monotonic()
         while not condition():
             waited = time.monotonic() - started
-            assert waited < seconds, f"not within {seconds} s; the log ends:\n{self.said()[-3000:]}"
+            assert waited < seconds * self.patience, f"not within {seconds} s; the log ends:\n{self.said()[-3000:]}"
             time.sleep(0.05)
         return time.monotonic() - started
 

@@ -1,5 +1,6 @@
 """A worker refuses, in one plain sentence, whatever it does not know; what is whole has the same id everywhere."""
 
+import errno
 import json
 import os
 import re
@@ -184,11 +185,38 @@ def test_a_symlink_is_refused_even_to_the_right_bytes(folder, tmp_path):
     assert "not a plain file" in refusal(folder)
 
 
-@pytest.mark.parametrize("name", ["../wnet.onnx", "/etc/passwd", "a/b", "..", ".", "", "manifest.json", "a\0b"])
+@pytest.mark.parametrize(
+    "name", ["../wnet.onnx", "/etc/passwd", "a/b", "..", ".", "", "manifest.json", "a\0b", "a\nb", "a" * 256]
+)
 def test_a_manifest_cannot_name_files_elsewhere(folder, name):
     files = json.loads((folder / "manifest.json").read_text())["files"]
     edit(folder, files=files | {name: "0" * 64})
     assert "not a valid manifest: files" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["wnet.onnx", "manifest.json"])
+def test_a_pipe_or_a_folder_in_a_files_place_is_refused_and_keeps_nobody_waiting(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert "plain file" in refusal(folder)
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    assert "plain file" in refusal(folder)
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence(folder, monkeypatch):
+    def failing(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(bundle.hashlib, "file_digest", failing)
+    assert "wnet.onnx cannot be read: Input/output error" in refusal(folder)
+
+
+def test_a_cell_order_or_a_format_of_any_kind_is_told_in_one_short_line(folder):
+    edit(folder, cell_types=["a\nb", "c" * 100_000])
+    assert len(refusal(folder)) < 1000
+    edit(folder, format=["x\n" * 100_000])
+    assert len(refusal(folder)) < 1000
 
 
 def test_a_manifest_without_a_network_is_refused(folder):

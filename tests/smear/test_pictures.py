@@ -317,3 +317,39 @@ def test_only_named_refusals_ever_come_out_of_mutated_files(picture, jpeg, kind)
             assert (answer.shape, answer.dtype) == ((128, 128, 3), np.uint8)
     assert len(reasons) > 50
     assert all(reason.isprintable() and 5 < len(reason) < 300 for reason in reasons)
+
+
+def rows_of_png(rgb, rows, interlaced=False):
+    """A PNG of this picture in good order, whose stream of pixels ends after so many of its rows."""
+    height_px, width_px, _ = rgb.shape
+    header = struct.pack(">IIBBBBB", width_px, height_px, 8, 2, 0, 0, int(interlaced))
+    passes = (
+        [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+        if interlaced
+        else [(0, 0, 1, 1)]
+    )
+    lines = [line for x, y, right, down in passes for line in rgb[y::down, x::right] if line.size]
+    pixels = zlib.compress(b"".join(b"\0" + line.tobytes() for line in lines[:rows]))
+    # In several pieces, as writers do it.
+    pieces = b"".join(chunk(b"IDAT", pixels[at : at + 8192]) for at in range(0, len(pixels), 8192))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pieces + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_a_png_whose_stream_ends_early_in_good_order_is_refused_and_a_whole_one_is_not(rgb, interlaced):
+    whole = rows_of_png(rgb, None, interlaced)
+    np.testing.assert_array_equal(decode(whole), rgb)
+    for rows in (0, 1, 100, len(rgb) - 1):
+        with pytest.raises(UnreadablePicture, match="part of its pixels is missing"):
+            decode(rows_of_png(rgb, rows, interlaced))
+
+
+@pytest.mark.parametrize(("width_px", "height_px"), [(1, 1), (3, 2), (5, 1), (1, 9), (8, 8)])
+def test_the_smallest_interlaced_png_is_whole(rgb, width_px, height_px):
+    small = np.ascontiguousarray(rgb[:height_px, :width_px])
+    np.testing.assert_array_equal(decode(rows_of_png(small, None, interlaced=True)), small)
+
+
+@pytest.mark.parametrize("mode", ["P", "RGB"])
+def test_a_whole_png_of_each_kind_in_colour_is_taken(picture, mode):
+    assert decode(encode(picture.convert(mode), "PNG")).shape == (picture.height, picture.width, 3)

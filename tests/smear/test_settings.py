@@ -135,6 +135,44 @@ def test_a_relative_drop_folder_and_a_home_are_made_absolute(monkeypatch, tmp_pa
     assert [s.root for s in load_settings().sources] == [tmp_path / "incoming", Path("/home/lab/drop")]
 
 
+# --- files that hold secrets --------------------------------------------------------------------------------------
+
+
+def test_files_named_like_variables_are_read_and_count_least(monkeypatch, tmp_path):
+    (tmp_path / "wnet_database_url").write_text("postgresql+psycopg://wnet:secret@db/wnet\n")
+    (tmp_path / "wnet_broker_url").write_text("redis://file/0\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("WNET_BROKER_URL", "redis://variable/0")
+    settings = load_settings()
+    assert settings.database == "postgresql+psycopg://wnet:secret@db/wnet"
+    assert settings.broker == "redis://variable/0"
+
+
+def test_a_wrong_value_in_a_file_is_named_without_the_value(monkeypatch, tmp_path):
+    (tmp_path / "wnet_broker_url").write_text("http://:secret@host\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    with pytest.raises(BadSettings, match="WNET_BROKER_URL") as refused:
+        load_settings()
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["missing", "file"])
+def test_a_folder_of_secrets_that_is_none_is_refused(monkeypatch, tmp_path, kind):
+    folder = tmp_path / "secrets"
+    if kind == "file":
+        folder.touch()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    with pytest.raises(BadSettings, match=r"CREDENTIALS_DIRECTORY: .* is not a folder"):
+        load_settings()
+
+
+def test_a_file_of_secrets_that_is_no_text_is_refused_in_words(monkeypatch, tmp_path):
+    (tmp_path / "wnet_broker_url").write_bytes(b"\xff\xfe")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    with pytest.raises(BadSettings, match="not UTF-8"):
+        load_settings()
+
+
 # --- sockets ------------------------------------------------------------------------------------------------------
 
 

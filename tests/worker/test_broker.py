@@ -105,6 +105,18 @@ def test_messages_survive_the_server(broker, app):
     assert depth(app) == 1
 
 
+def test_its_file_stays_small_however_many_messages_pass(broker, client, settings):
+    broker.start()
+    for _ in range(400):
+        client.lpush("wnet:slides", b"x" * 100_000)
+        client.rpop("wnet:slides")
+    kept = settings.var / "broker" / "appendonlydir"
+    deadline = time.monotonic() + 60
+    while sum(file.stat().st_size for file in kept.glob("*.aof")) > 16 * 2**20:  # of the 40 MB that were written
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def test_the_server_of_the_system_comes_before_the_package(monkeypatch, tmp_path):
     for name in ("redis-server", "valkey-server"):
         (tmp_path / name).write_text("#!/bin/sh\n")

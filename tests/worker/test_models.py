@@ -163,6 +163,15 @@ def test_an_engine_is_opened_once_and_a_change_is_followed(sqlite_store, make_bu
     assert opened == [first.bundle_id, second.bundle_id, first.bundle_id]
 
 
+def test_an_engine_that_failed_is_opened_anew(sqlite_store, make_bundle, engine_of, opened):
+    bundle = make_bundle("first")
+    register(sqlite_store, bundle)
+    engine_of.get()
+    engine_of.forget()
+    assert engine_of.get()[0] == bundle
+    assert opened == [bundle.bundle_id] * 2
+
+
 def test_no_bundle_serves_before_one_is_registered(engine_of):
     with pytest.raises(BadBundle, match="worker migrate"):
         engine_of.get()

@@ -173,6 +173,27 @@ def test_an_engine_that_answers_nonsense_writes_nothing(sqlite_store, slide, mak
         assert session.exec(select(DifferentialRow)).all() == []
 
 
+def test_an_engine_that_fails_is_opened_anew_for_the_next_attempt_and_the_slide_is_named_after_many(
+    sqlite_store, slide, make_work, fake_engine
+):
+    class FakeLostGpu:
+        name = "fake-gpu"
+
+        def infer(self, images):
+            raise EngineUnavailable("the GPU failed: unspecified launch failure")
+
+    work = make_work(sqlite_store, FakeLostGpu(), max_attempts=3)
+    forgotten = []
+    work._engine.forget = lambda: forgotten.append(work._engine.engine)
+    for attempt in (1, 2):
+        work.do(slide)
+        assert (row(sqlite_store, slide).state, len(forgotten)) == ("arriving", attempt)
+        ledger.settle(sqlite_store, slide, None, blood=True)
+    work._engine.engine = fake_engine  # another engine runs what the GPU could not
+    work.do(slide)
+    assert row(sqlite_store, slide).state == "classified"
+
+
 def test_a_slide_of_a_source_that_this_worker_does_not_know_waits(sqlite_store, slide, make_work, fake_engine, drop):
     make_work(sqlite_store, fake_engine, drop=f"ward={drop}").do(slide)
     assert row(sqlite_store, slide).state == "arriving"

@@ -21,9 +21,10 @@ def problem(library: str = LIBRARY) -> str | None:
 
 def version(library: str = LIBRARY) -> str | None:
     """The newest CUDA that the driver can do, as "13.0"; None without a driver. Does not initialise CUDA."""
-    if problem(library) is not None:
-        return None
     number = ctypes.c_int(0)
-    if ctypes.CDLL(library).cuDriverGetVersion(ctypes.byref(number)) != 0:
+    try:
+        if ctypes.CDLL(library).cuDriverGetVersion(ctypes.byref(number)) != 0:
+            return None
+    except (OSError, AttributeError):
         return None
     return f"{number.value // 1000}.{number.value % 1000 // 10}"

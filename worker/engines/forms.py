@@ -8,20 +8,22 @@ A form is written under a temporary name and renamed. It is a cache of this host
 particular is not loaded, and anything here may be removed at any time.
 """
 
+import errno
 import hashlib
-import os
 import platform
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from smear.bundle import NETWORK, Bundle, FileName, Sha256
 from smear.plain import PlainError
@@ -36,14 +38,28 @@ _MAX_SIDECAR_BYTES: Final = 2**16
 _INSTRUCTIONS: Final = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 #: No build takes as long, so an older temporary folder is nobody's.
 _ABANDONED_SECONDS: Final = 6 * 3600
+#: Builds of one form that may come between, before one gives up.
+_TRIES: Final = 20
 _CPUINFO: Final = Path("/proc/cpuinfo")
 
 Backend = Literal["openvino", "tensorrt", "onnx"]
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
+#: Which runtimes load the forms of each backend.
+_RUNTIMES: Final[dict[Backend, frozenset[str]]] = {
+    "openvino": frozenset({"openvino"}),
+    "onnx": frozenset({"onnxruntime"}),
+    "tensorrt": frozenset({"tensorrt", "tensorrt_rtx"}),
+}
+#: What a sidecar says stands in messages and folder names: short, and no control characters.
+_Word = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,120}$")]
 
 
 class BadForm(PlainError):
     """A compiled form that is not loaded; its text is the reason, in one plain sentence."""
+
+
+class CannotKeep(PlainError):
+    """Compiled forms cannot be written here; its text is the reason: a full disk, a read-only folder."""
 
 
 class Verification(BaseModel):
@@ -72,22 +88,33 @@ class Form(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     format: Literal[1] = 1
-    bundle: str
+    bundle: _Word
     network_sha256: Sha256
     backend: Backend
     precision: Precision
     #: The distribution whose runtime loads it, and its version: ("openvino", "2026.4.1").
     runtime: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-    version: str
+    version: _Word
     #: The processor's instructions, or the GPU's name; "any" for a plan of TensorRT-RTX built without a GPU.
-    device: str
-    compute_capability: str | None = None
-    driver: str | None = None
+    device: _Word
+    compute_capability: _Word | None = None
+    driver: _Word | None = None
     files: dict[FileName, Sha256]
     calibration: str | None = None
     kept_float: tuple[str, ...] = ()
     built: datetime
     verification: Verification | None = None
+
+    @model_validator(mode="after")
+    def _runtime_of_its_backend(self) -> Self:
+        if self.runtime not in _RUNTIMES[self.backend]:
+            raise ValueError(f"no runtime {self.runtime} loads forms of {self.backend}")
+        return self
+
+    @property
+    def serves(self) -> bool:
+        """Whether it was verified and kept to the bundle's limits: no worker runs another."""
+        return self.verification is not None and self.verification.ok
 
     @property
     def name(self) -> str:
@@ -112,7 +139,7 @@ class StoredForm:
         """A file's bytes as they will be loaded; raises BadForm unless they are those that the sidecar names."""
         path = self.folder / name
         try:
-            if path.is_symlink():
+            if not stat.S_ISREG(path.lstat().st_mode):
                 raise BadForm(f"{path} is no plain file: build it again")
             content = path.read_bytes()
         except OSError as error:
@@ -120,6 +147,11 @@ class StoredForm:
         if hashlib.sha256(content).hexdigest() != self.form.files.get(name):
             raise BadForm(f"{path} is not what its sidecar says (SHA-256 differs): build it again")
         return content
+
+    def check(self) -> None:
+        """Raises BadForm unless all its files are those that the sidecar names."""
+        for name in self.form.files:
+            self.read(name)
 
     @property
     def bytes_on_disk(self) -> int:
@@ -155,38 +187,70 @@ def stamp(engines: Path, bundle: Bundle) -> tuple[tuple[str, int], ...]:
 def write(engines: Path, bundle: Bundle, fill: Callable[[Path], Form]) -> StoredForm:
     """Let `fill` write the form's files into a temporary folder; then the sidecar is added and the folder renamed.
 
-    A form of the same place is replaced. Files that `fill` left and the form does not name are an error of ours.
+    A form of the same place is replaced, also one that another build puts there meanwhile: the last one stays. Files
+    that `fill` left and the form does not name are an error of ours. Raises CannotKeep.
     """
     root = forms_folder(engines, bundle)
-    root.mkdir(parents=True, exist_ok=True)
-    for left in root.glob(".*"):  # by a build that was killed
-        if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
     temporary = root / f".{secrets.token_hex(4)}"
-    temporary.mkdir()
+    _sweep(root)
     try:
+        temporary.mkdir(parents=True)
         form = fill(temporary)
         assert {path.name for path in temporary.iterdir()} == set(form.files)
         (temporary / SIDECAR).write_text(form.model_dump_json(indent=2) + "\n", encoding="utf-8")
         final = root / form.place
         final.parent.mkdir(exist_ok=True)
-        if final.exists():
-            aside = root / f"{temporary.name}.old"
-            final.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
-        temporary.rename(final)
+        _replace(final, temporary)
+    except OSError as error:
+        raise CannotKeep(f"compiled forms cannot be kept in {root}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return StoredForm(final, form)
 
 
 def rewrite_verification(stored: StoredForm, verification: Verification) -> StoredForm:
-    """The same form with another verification; the sidecar is replaced in one step."""
+    """The same form with another verification; the sidecar is replaced in one step.
+
+    Raises CannotKeep, also where another build has put another form there meanwhile, and BadForm.
+    """
     form = stored.form.model_copy(update={"verification": verification})
+    if _parse(stored.folder / SIDECAR).files != form.files:
+        raise CannotKeep(f"the verdict cannot be kept: {stored.folder} was built again meanwhile")
     temporary = stored.folder / f".{SIDECAR}.{secrets.token_hex(4)}"
-    temporary.write_text(form.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    temporary.replace(stored.folder / SIDECAR)
+    try:
+        temporary.write_text(form.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        temporary.replace(stored.folder / SIDECAR)
+    except OSError as error:
+        raise CannotKeep(f"the verdict cannot be kept in {stored.folder}: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return StoredForm(stored.folder, form)
+
+
+def _sweep(root: Path) -> None:
+    """Remove what builds that were killed left behind."""
+    for left in root.glob(".*"):
+        with suppress(OSError):  # another build may be removing it, or its own, just now
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _replace(final: Path, made: Path) -> None:
+    """Rename a folder to where another may be, and may come to be meanwhile."""
+    for _ in range(_TRIES):
+        try:
+            made.rename(final)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+        else:
+            return
+        aside = final.parents[1] / f".{secrets.token_hex(4)}"
+        with suppress(FileNotFoundError):  # another build has put it aside
+            final.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+    raise OSError(errno.EBUSY, "other builds keep replacing the same form")
 
 
 def file_sha256(path: Path) -> str:
@@ -206,19 +270,25 @@ def processor() -> str:
 
 
 def _read(sidecar: Path, bundle: Bundle) -> Form:
+    form = _parse(sidecar)
+    if form.bundle != bundle.bundle_id or form.network_sha256 != bundle.manifest.files[NETWORK]:
+        raise BadForm(f"{sidecar.parent} was compiled from {form.bundle}, not from {bundle.bundle_id}: build it again")
+    return form
+
+
+def _parse(sidecar: Path) -> Form:
     try:
-        if sidecar.is_symlink() or os.stat(sidecar).st_size > _MAX_SIDECAR_BYTES:  # noqa: PTH116 - as pathlib, one call
+        found = sidecar.lstat()
+        # A pipe would keep its reader for ever.
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_SIDECAR_BYTES:
             raise BadForm(f"{sidecar} is no sidecar of ours")
-        form = Form.model_validate_json(sidecar.read_bytes())
+        return Form.model_validate_json(sidecar.read_bytes())
     except OSError as error:
         raise BadForm(f"{sidecar} cannot be read: {error.strerror}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]).encode("unicode_escape").decode()
         raise BadForm(f"{sidecar} is no sidecar that this version knows: {where}: {first['msg']}") from None
-    if form.bundle != bundle.bundle_id or form.network_sha256 != bundle.manifest.files[NETWORK]:
-        raise BadForm(f"{sidecar.parent} was compiled from {form.bundle}, not from {bundle.bundle_id}: build it again")
-    return form
 
 
 def _plain(part: str) -> str:

@@ -2,10 +2,14 @@
 
 The device's primary context is retained, never made: TensorRT and everything else in the process share it. Whoever
 calls anything here does it inside `current()`, which pushes the context and pops it whatever happens.
+
+It is retained once and kept to the end of the process: detaching it, PyCUDA 2026.1 pushes a primary context and does
+not pop it, and from another thread than the one that retained it, gives nothing back at all.
 """
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -61,7 +65,7 @@ class Gpu(Protocol):
     driver: str
 
     def current(self) -> AbstractContextManager[None]:
-        """The primary context, pushed and popped."""
+        """The primary context, pushed and popped. What fails on the GPU inside comes out as EngineUnavailable."""
 
     def stream(self) -> Stream:
         """A new stream."""
@@ -72,10 +76,8 @@ class Gpu(Protocol):
     def buffer(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Buffer:
         """Room for an array of this shape, rows first."""
 
-    def close(self) -> None:
-        """Release the primary context; all that was made here must be gone."""
 
-
+@cache
 def open_gpu(number: int = 0) -> Gpu:
     """The GPU of that number; raises EngineUnavailable for no driver, no PyCUDA, no device.
 
@@ -110,11 +112,14 @@ class _PycudaGpu:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        self._context.push()
         try:
-            yield
-        finally:
-            self._cuda.Context.pop()
+            self._context.push()
+            try:
+                yield
+            finally:
+                self._cuda.Context.pop()
+        except self._cuda.Error as error:
+            raise EngineUnavailable(f"the GPU failed: {' '.join(str(error).split())}") from error
 
     def stream(self) -> "_PycudaStream":
         return _PycudaStream(self._cuda)
@@ -124,9 +129,6 @@ class _PycudaGpu:
 
     def buffer(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> "_PycudaBuffer":
         return _PycudaBuffer(self._cuda, shape, dtype)
-
-    def close(self) -> None:
-        self._context.detach()
 
 
 class _PycudaStream:

@@ -32,6 +32,7 @@ class OpenVinoEngine:
         """A bundle's ONNX file, or a compiled form; `threads` 0: as many as this process may run on.
 
         `precision` of an ONNX file: bfloat16 where the processor computes in it, else float32, unless it is given.
+        The engine's name says what is computed in.
         Raises EngineUnavailable, and BadForm for a form whose files are not what its sidecar says.
         """
         threads = threads or len(os.sched_getaffinity(0))
@@ -52,7 +53,9 @@ class OpenVinoEngine:
         except RuntimeError as error:
             reason = [line for line in str(error).splitlines() if line.strip()][-1]
             raise EngineUnavailable(f"OpenVINO cannot compile {shown}: {reason}") from None
-        self.name = f"openvino-{precision}"
+        # A processor without bfloat16 computes in float32 all the same, and OpenVINO does not say so by itself.
+        emulated = precision == "bf16" and compiled.get_property("INFERENCE_PRECISION_HINT") != ov.Type.bf16
+        self.name = f"openvino-{'fp32' if emulated else precision}"
         self._requests = ov.AsyncInferQueue(compiled, threads)
         self._requests.set_callback(_keep)
         self._streams, self._turn = threads, threading.Lock()

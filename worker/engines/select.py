@@ -49,12 +49,24 @@ def open_form(stored: StoredForm, threads: int = 0) -> Engine:
     raise EngineUnavailable(f"{stored.folder} is a TensorRT plan")
 
 
+def unfit(stored: StoredForm) -> str | None:
+    """Why a form for the CPU was not made for this host, in plain words, without running it; None where it was."""
+    try:
+        if stored.form.backend == "openvino":
+            from worker.engines.openvino import mismatch  # noqa: PLC0415 - see above
+        else:
+            from worker.engines.onnx import mismatch  # noqa: PLC0415 - see above
+    except ImportError as error:
+        return f"{stored.form.runtime} cannot be loaded: {error}"
+    return mismatch(stored)
+
+
 def faster_forms(forms: list[StoredForm]) -> list[StoredForm]:
     """The CPU's forms that were verified, and are faster than no form at all, the fastest first."""
     verified = [
         (stored.form.verification.times_default, stored)
         for stored in forms
-        if stored.form.backend != "tensorrt" and stored.form.verification is not None and stored.form.verification.ok
+        if stored.form.backend != "tensorrt" and stored.form.verification is not None and stored.form.serves
     ]
     return [stored for times, stored in sorted(verified, key=lambda pair: -pair[0]) if times > 1]
 

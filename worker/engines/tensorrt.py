@@ -40,17 +40,34 @@ def open_plan(bundle: Bundle, engines: Path) -> "TensorRtEngine":
         )
     reasons = []
     for stored in sorted(plans, key=_speed, reverse=True):
+        if not stored.form.serves:
+            reasons.append(_why_not(stored))
+            continue
         try:
-            loaded = trt.load(cast("Flavour", stored.form.runtime))
-            gpu = open_gpu()  # the primary context is counted: an engine gives its own share back
-            why = mismatch(stored, gpu, loaded)
-            if why is None:
-                return TensorRtEngine(stored, gpu, loaded)
-            gpu.close()
-            reasons.append(why)
+            return open_stored_plan(stored)
         except (EngineUnavailable, BadForm) as error:
             reasons.append(str(error))
     raise EngineUnavailable("; ".join(reasons))
+
+
+def open_stored_plan(stored: StoredForm) -> "TensorRtEngine":
+    """The engine of one plan, verified or not, that has answered once; raises EngineUnavailable, BadForm."""
+    lacking = missing()
+    if lacking:
+        raise EngineUnavailable("; ".join(lacking))
+    loaded = trt.load(cast("Flavour", stored.form.runtime))
+    gpu = open_gpu()
+    why = mismatch(stored, gpu, loaded)
+    if why is not None:
+        raise BadForm(why)
+    engine = TensorRtEngine(stored, gpu, loaded)
+    try:
+        # A GPU without memory, or broken by what ran before: known now, the CPU takes over instead of slides failing.
+        engine.infer(np.zeros((1, SIDE_PX, SIDE_PX, 3), np.uint8))
+    except EngineUnavailable:
+        engine.close()
+        raise
+    return engine
 
 
 def missing() -> list[str]:
@@ -85,7 +102,7 @@ class TensorRtEngine:
         """Load a plan that `mismatch` has nothing against; raises EngineUnavailable, BadForm."""
         self.name, self.stored = stored.form.name, stored
         self._gpu = gpu
-        plan, said = stored.read(PLAN), list[str]()
+        plan, said = stored.read(PLAN), list[str]()  # before anything is taken on the GPU
         self._lanes = _Lanes(gpu)
         # What is made on the GPU is given back when the last user lets go, also at the end of the process.
         self._finalizer = weakref.finalize(self, self._lanes.close)
@@ -103,7 +120,7 @@ class TensorRtEngine:
             raise EngineUnavailable(f"{stored.folder} is no plan of W-Net: its tensors are {', '.join(sorted(names))}")
 
     def infer(self, images: Images) -> tuple[Floats, Floats]:
-        """See `Engine.infer`."""
+        """See `Engine.infer`. Raises EngineUnavailable where the GPU fails; another engine may then be opened."""
         check_images(images)
         logits, features = empty_answer(len(images))
         if not len(images):
@@ -137,10 +154,11 @@ class _Lanes:
     def load(self, loaded: Trt, plan: bytes, said: list[str]) -> None:
         """The runtime, and the plan's engine; None where it does not load it."""
         self.logger = trt.logger(loaded, said)
-        self.runtime = loaded.module.Runtime(self.logger)
+        self.runtime = trt.start(loaded.module.Runtime, self.logger, said)
         self.engine = self.runtime.deserialize_cuda_engine(plan)
         if self.engine is not None:
             self.tensors = {self.engine.get_tensor_name(i) for i in range(self.engine.num_io_tensors)}
+        if "images" in self.tensors:
             self.largest = int(self.engine.get_tensor_profile_shape("images", 0)[2][0])
 
     def borrow(self) -> "_Lane":
@@ -158,7 +176,6 @@ class _Lanes:
             while self._free:
                 self._free.pop().free()
             self.engine = self.runtime = self.logger = None
-        self._gpu.close()
 
 
 class _Slot:
@@ -217,7 +234,7 @@ class _Lane:
         for name, buffer in slot.answers.items():
             bound = self._context.set_tensor_address(name, buffer.address) and bound
         if not bound or not self._context.execute_async_v3(self._computing.handle):
-            raise RuntimeError(f"TensorRT refuses a batch of {n}")
+            raise EngineUnavailable(f"TensorRT refuses a batch of {n}")
         for buffer in slot.answers.values():
             buffer.download(n, self._computing)
         slot.done.record(self._computing)
@@ -239,6 +256,13 @@ def _collect(slot: _Slot, into: dict[str, Floats]) -> None:
     for name, buffer in slot.answers.items():
         into[name][slot.holds] = buffer.host[:n]
     slot.holds = None
+
+
+def _why_not(stored: StoredForm) -> str:
+    verdict = stored.form.verification
+    if verdict is None:
+        return f"{stored.folder} was never verified on a GPU: engine-build verify BUNDLE"
+    return f"{stored.folder} is not used: {'; '.join(verdict.reasons)}"
 
 
 def _speed(stored: StoredForm) -> float:

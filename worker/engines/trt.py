@@ -1,11 +1,12 @@
 """The import shim over TensorRT 10.x and 11.x (`tensorrt`) and TensorRT-RTX (`tensorrt_rtx`).
 
-All three share the strongly typed API: `create_network(0)`, no precision flags, no calibrators, `set_input_shape`,
-`set_tensor_address`, `execute_async_v3`. Nothing else of theirs is used anywhere.
+All three share the strongly typed API: no precision flags, no calibrators, `set_input_shape`, `set_tensor_address`,
+`execute_async_v3`. Nothing else of theirs is used anywhere.
 """
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -49,10 +50,11 @@ def load(flavour: Flavour | None = None) -> Trt:
             try:
                 found = importlib.import_module(module)
                 version = str(found.__version__)
+                major = int(version.split(".", maxsplit=1)[0])
             except Exception as error:  # noqa: BLE001 - a missing library shows itself as almost anything
                 reasons.append(f"{module} cannot be loaded: {' '.join(str(error).split())}")
                 continue
-            if int(version.split(".", maxsplit=1)[0]) not in _KNOWN[name]:
+            if major not in _KNOWN[name]:
                 reasons.append(f"{module} {version} is unknown to this version")
                 continue
             return Trt(name, found, version)
@@ -70,6 +72,14 @@ def present(module: str) -> bool:
 def installed() -> bool:
     """Whether any TensorRT could be imported, without importing it."""
     return any(present(module) for modules in _MODULES.values() for module in modules)
+
+
+def start(make: Callable[[Any], Any], logger: Any, said: list[str]) -> Any:
+    """A runtime or a builder; raises EngineUnavailable where there is none to be had, such as with too old a driver."""
+    try:
+        return make(logger)
+    except TypeError:  # what its bindings make of a null pointer; the reason is what the logger heard
+        raise EngineUnavailable(f"TensorRT does not start: {said[-1] if said else 'it gives no reason'}") from None
 
 
 def logger(trt: Trt, said: list[str]) -> Any:

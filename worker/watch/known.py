@@ -8,7 +8,7 @@ from sqlmodel import col, select
 
 from smear.files import raw
 from smear.store import Store
-from smear.tables import RevisionRow, SlideRow, SourceRow, is_latest_revision, key, utc_now
+from smear.tables import RevisionRow, SlideRow, is_latest_revision, key, utc_now
 
 
 #: States in which a slide waits for nothing but a change in its folder.
@@ -90,11 +90,3 @@ def all_finished(store: Store, source: int) -> Iterator[tuple[str, str]]:
     while page := finished_after(store, source, after, _BATCH):
         for after, slide_id, folder in page:  # noqa: B007 - the last row is where the next page begins
             yield slide_id, folder
-
-
-def note_scan(store: Store, source: int) -> None:
-    """The whole root has been compared."""
-    with store.write() as session:
-        row = session.get_one(SourceRow, source)
-        row.scanned_at = utc_now()
-        session.add(row)

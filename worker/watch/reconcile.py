@@ -8,6 +8,8 @@ from celery import Celery
 from smear.settings import Settings
 from smear.store import Store
 from worker import ledger
+from worker.dead import end_claim
+from worker.ending import SILENT
 from worker.lanes import LANES
 from worker.ledger import Held
 from worker.queue import BrokerUnavailable, depth, publish
@@ -52,11 +54,7 @@ class Reconciler:
             _, since = self._beats.setdefault(revision, (claim, now))
             if now - since < self._settings.lease_seconds:
                 continue
-            if claim.attempts >= self._settings.max_attempts:
-                log.error("failed: its worker died each time", revision=revision, attempts=claim.attempts)
-                ledger.give_up(self._store, claim, f"its worker died {claim.attempts} times over it")
-            elif ledger.take_back(self._store, claim):
-                log.warning("claim taken back", revision=revision, token=claim.token, attempts=claim.attempts)
+            end_claim(self._store, claim, SILENT, self._settings.max_attempts)
 
     def _find_lost_messages(self, now: float) -> None:
         unclaimed = ledger.unclaimed(self._store)

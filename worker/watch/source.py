@@ -14,7 +14,7 @@ from smear.store import Store, StoreUnavailable
 from worker import ledger
 from worker.ledger import Known
 from worker.watch.active import SourceLease, this_process
-from worker.watch.known import Verified, finished_after, folder_signature, load_finished, note_scan
+from worker.watch.known import Verified, finished_after, folder_signature, load_finished
 from worker.watch.look import RELOOK_SECONDS, Followed, Looker
 from worker.watch.observe import POLL_SECONDS, Observing
 
@@ -186,7 +186,7 @@ class SourceWatch:
 
     def _end_scan(self, now: float) -> None:
         self._scan = None
-        note_scan(self._store, self._row)
+        ledger.scanned(self._store, self._row)
         if self._away:
             log.info("drop folder is back", drop=str(self._source.root))
         self._away = False

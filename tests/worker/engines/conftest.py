@@ -1,9 +1,12 @@
 """Compiled forms for the engines' tests, and a GPU that is none."""
 
+import importlib
 import os
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,9 +102,41 @@ def verdict():
     return a_verification
 
 
+FAKE_HOST = Path(__file__).parent / "fake_host"
+
+
 @pytest.fixture(scope="session")
-def tensorrt_engine(bundle, images, tmp_path_factory):
-    """TensorRT on a real GPU, float32; whoever asks for it is marked `gpu` or skips."""
+def fake_tensorrt_engine(bundle, tmp_path_factory):
+    """The TensorRT engine through our own adapters, over a PyCUDA and a TensorRT that are none (fake_host)."""
+    from worker.engines.gpu import _PycudaGpu
+    from worker.engines.tensorrt import TensorRtEngine
+    from worker.engines.trt import Trt
+
+    names = ("pycuda", "pycuda.driver", "tensorrt")
+    kept = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(FAKE_HOST)
+        cuda, module = importlib.import_module("pycuda.driver"), importlib.import_module("tensorrt")
+    for name in names:
+        del sys.modules[name]
+    sys.modules.update(kept)
+    gpu = _PycudaGpu(cuda, 0)
+
+    def fill(folder):
+        (folder / "network.plan").write_bytes(bundle.network.read_bytes())
+        return a_form(
+            bundle, folder, backend="tensorrt", precision="fp32", runtime="tensorrt", version=module.__version__,
+            device=gpu.name, compute_capability=gpu.compute_capability,
+        )  # fmt: skip
+
+    stored = write(tmp_path_factory.mktemp("fake-plans"), bundle, fill)
+    yield TensorRtEngine(stored, gpu, Trt("tensorrt", module, module.__version__))
+    assert len(cuda.memory) % 6 == 0  # whole lanes: two slots of three buffers
+
+
+@pytest.fixture(scope="session")
+def make_plan(bundle, images, tmp_path_factory) -> Callable[[str], StoredForm]:
+    """make_plan(precision): a plan built on the GPU that is here; whoever asks for it is marked `gpu`."""
     from worker.engines.tensorrt import missing
 
     lacking = missing()
@@ -109,20 +144,32 @@ def tensorrt_engine(bundle, images, tmp_path_factory):
         (pytest.fail if os.environ.get("REQUIRE_GPU") == "1" else pytest.skip)("; ".join(lacking))
     import onnx
 
+    from engine_build.calibration import ranges
     from engine_build.plan import compile_plan
     from engine_build.precision import at_precision
-    from worker.engines import trt
     from worker.engines.gpu import open_gpu
-    from worker.engines.tensorrt import TensorRtEngine
 
-    gpu = open_gpu()
+    gpu, made = open_gpu(), dict[str, StoredForm]()
 
-    def fill(folder):
-        loaded = compile_plan(at_precision(onnx.load(bundle.network), "fp32"), folder)
-        return a_form(
-            bundle, folder, backend="tensorrt", precision="fp32", runtime=loaded.flavour, version=loaded.version,
-            device=gpu.name, compute_capability=gpu.compute_capability,
-        )  # fmt: skip
+    def make(precision):
+        def fill(folder):
+            seen = ranges(bundle, images[:24]) if precision == "int8" else None
+            loaded = compile_plan(at_precision(onnx.load(bundle.network), precision, seen), folder)
+            return a_form(
+                bundle, folder, backend="tensorrt", precision=precision, runtime=loaded.flavour,
+                version=loaded.version, device=gpu.name, compute_capability=gpu.compute_capability,
+            )  # fmt: skip
 
-    stored = write(tmp_path_factory.mktemp("plans"), bundle, fill)
-    return TensorRtEngine(stored, gpu, trt.load(stored.form.runtime))
+        if precision not in made:
+            made[precision] = write(tmp_path_factory.mktemp("plans"), bundle, fill)
+        return made[precision]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tensorrt_engine(make_plan):
+    """TensorRT on a real GPU, float32."""
+    from worker.engines.tensorrt import open_stored_plan
+
+    return open_stored_plan(make_plan("fp32"))

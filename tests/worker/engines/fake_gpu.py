@@ -3,6 +3,7 @@
 So an answer read too early, a buffer filled again too soon or a missing wait between streams shows as a wrong answer.
 """
 
+import enum
 import threading
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -73,7 +74,8 @@ class FakeGpu:
 
     def __init__(self):
         self.things, self.live, self.depth, self.pushed = {}, set(), threading.local(), 0
-        self.shares, self.refuses, self.turn = 1, False, threading.Lock()
+        self.refuses, self.turn = False, threading.Lock()
+        self.depth.n = 0
 
     def number(self, thing):
         with self.turn:
@@ -82,7 +84,6 @@ class FakeGpu:
 
     def inside(self):
         assert getattr(self.depth, "n", 0) > 0, "called outside the context"
-        assert not self.closed
 
     @contextmanager
     def current(self):
@@ -103,17 +104,6 @@ class FakeGpu:
 
     def buffer(self, shape, dtype):
         return FakeBuffer(self, shape, dtype)
-
-    @property
-    def closed(self):
-        return self.shares == 0
-
-    def share(self):
-        self.shares += 1
-        return self
-
-    def close(self):
-        self.shares -= 1
 
 
 def fake_answer(images):
@@ -155,6 +145,7 @@ class FakePlan:
         return self.names[i]
 
     def get_tensor_profile_shape(self, name, profile):
+        assert name in self.names
         return [(n, 128, 128, 3) for n in (1, 4, 8)]
 
     def create_execution_context(self):
@@ -173,5 +164,6 @@ def fake_trt(gpu, plan=None, version="11.4.0", flavour="tensorrt"):
         def deserialize_cuda_engine(self, content):
             return (plan or FakePlan(gpu)) if content == b"plan" else None
 
-    logger = type("ILogger", (), {"INTERNAL_ERROR": 0, "ERROR": 1, "WARNING": 2})
+    severity = enum.Enum("Severity", ["INTERNAL_ERROR", "ERROR", "WARNING"])
+    logger = type("ILogger", (), {one.name: one for one in severity})
     return Trt(flavour, SimpleNamespace(Runtime=Runtime, ILogger=logger), version)

@@ -1,7 +1,6 @@
 """The TensorRT engine: on a fake GPU that does everything as late as it may, and on a real one where there is one."""
 
 import re
-import shutil
 import sys
 import threading
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from worker.engines import driver
 from worker.engines import tensorrt as tensorrt_engine_module
 from worker.engines.face import EngineUnavailable
+from worker.engines.forms import BadForm
 from worker.engines.tensorrt import ANY_GPU, TensorRtEngine, mismatch, open_plan
 
 
@@ -95,12 +95,12 @@ def test_everything_is_given_back_when_it_is_closed_and_when_it_is_let_go(gpu, p
         assert device.live
         let_go(engine)
         del engine
-        assert (device.live, device.closed, device.depth.n) == (set(), True, 0)
+        assert (device.live, device.depth.n) == (set(), 0)
 
 
 def test_a_batch_that_fails_leaves_nothing_behind_and_the_next_is_answered(gpu, made):
     gpu.refuses = True
-    with pytest.raises(RuntimeError, match="TensorRT refuses a batch of 3"):
+    with pytest.raises(EngineUnavailable, match="TensorRT refuses a batch of 3"):
         made.infer(pictures(3))
     assert (gpu.live, gpu.depth.n) == (set(), 0)
     gpu.refuses = False
@@ -110,12 +110,34 @@ def test_a_batch_that_fails_leaves_nothing_behind_and_the_next_is_answered(gpu, 
 def test_a_plan_that_does_not_load_is_one_sentence(gpu, plan):
     with pytest.raises(EngineUnavailable, match=r"^TensorRT does not load .*: no reason$"):
         TensorRtEngine(plan(b"for something else"), gpu, fake_trt(gpu))
-    assert gpu.closed
+    assert (gpu.live, gpu.depth.n) == (set(), 0)
+
+
+def test_a_runtime_that_is_not_to_be_had_is_one_sentence(gpu, plan):
+    loaded = fake_trt(gpu)
+
+    def null(logger):
+        logger.log(logger.ERROR, "CUDA initialization failure with error: 35\n")
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    loaded.module.Runtime = null
+    with pytest.raises(EngineUnavailable, match=r"^TensorRT does not start: CUDA initialization failure"):
+        TensorRtEngine(plan(), gpu, loaded)
+
+
+def test_a_plan_with_other_bytes_takes_nothing_on_the_gpu(gpu, plan):
+    stored = plan()
+    (stored.folder / "network.plan").write_bytes(b"rust")
+    with pytest.raises(BadForm, match="is not what its sidecar says"):
+        TensorRtEngine(stored, gpu, fake_trt(gpu))
+    assert gpu.pushed == 0
 
 
 def test_a_plan_of_another_network_is_refused(gpu, plan):
     with pytest.raises(EngineUnavailable, match="is no plan of W-Net: its tensors are images, logits, probabilities"):
         TensorRtEngine(plan(), gpu, fake_trt(gpu, FakePlan(gpu, ("images", "logits", "probabilities"))))
+    with pytest.raises(EngineUnavailable, match="its tensors are features, logits, pictures"):
+        TensorRtEngine(plan(), gpu, fake_trt(gpu, FakePlan(gpu, ("pictures", "logits", "features"))))
 
 
 @pytest.mark.parametrize(
@@ -143,15 +165,38 @@ def test_without_a_driver_nothing_is_touched_and_the_reason_is_said(bundle, tmp_
         open_plan(bundle, tmp_path / "engines")
 
 
-def test_of_several_plans_the_fastest_that_fits_is_taken(bundle, tmp_path, plan, verdict, gpu, monkeypatch):
+@pytest.fixture
+def gpu_host(gpu, monkeypatch):
+    """This host has the fake GPU and its TensorRT."""
+    monkeypatch.setattr(tensorrt_engine_module, "missing", list)
+    monkeypatch.setattr(tensorrt_engine_module, "open_gpu", lambda: gpu)
+    monkeypatch.setattr(tensorrt_engine_module.trt, "load", lambda _: fake_trt(gpu))
+
+
+def test_of_several_plans_the_fastest_that_fits_is_taken(bundle, tmp_path, plan, verdict, gpu_host):
     plan(precision="fp32", verification=verdict(images_per_second=10))
     plan(precision="fp16", verification=verdict(images_per_second=30))
     plan(precision="int8", verification=verdict(images_per_second=90), device="Other 1")
-    monkeypatch.setattr(tensorrt_engine_module, "missing", list)
-    monkeypatch.setattr(tensorrt_engine_module, "open_gpu", gpu.share)
-    monkeypatch.setattr(tensorrt_engine_module.trt, "load", lambda _: fake_trt(gpu))
-    taken = open_plan(bundle, tmp_path / "engines")
-    assert (taken.name, gpu.shares) == ("tensorrt-fp16", 2)
+    assert open_plan(bundle, tmp_path / "engines").name == "tensorrt-fp16"
+
+
+def test_a_gpu_that_fails_at_its_first_picture_is_not_used_and_holds_nothing(
+    bundle, tmp_path, plan, verdict, gpu, gpu_host
+):
+    plan(verification=verdict())
+    gpu.refuses = True
+    with pytest.raises(EngineUnavailable, match="TensorRT refuses a batch of 1"):
+        open_plan(bundle, tmp_path / "engines")
+    assert gpu.live == set()
+
+
+def test_a_plan_that_was_not_verified_or_that_differs_serves_nobody(bundle, tmp_path, plan, verdict, gpu_host):
+    plan(precision="fp32")
+    plan(precision="fp16", verification=verdict(reasons=("it gives other types",)))
+    with pytest.raises(EngineUnavailable) as refused:
+        open_plan(bundle, tmp_path / "engines")
+    assert "was never verified on a GPU: engine-build verify BUNDLE" in str(refused.value)
+    assert "is not used: it gives other types" in str(refused.value)
 
 
 # --- on a real GPU ----------------------------------------------------------------------------------------------
@@ -206,16 +251,3 @@ def test_on_a_gpu_no_context_is_left_current(tensorrt_engine, images):
 
     tensorrt_engine.infer(images)
     assert cuda.Context.get_current() is None
-
-
-@pytest.mark.gpu
-def test_on_a_gpu_a_worker_on_solo_uses_the_plan_from_end_to_end(tensorrt_engine, bundle, make_slide, tmp_path, worker):
-    from worker.engines.forms import forms_folder
-
-    stored = tensorrt_engine.stored
-    target = forms_folder(tmp_path / "var" / "engines", bundle) / stored.form.place
-    shutil.copytree(stored.folder, target)
-    make_slide(tmp_path / "slides", "S-1", 60)
-    done = worker("classify", tmp_path / "slides", "--json", WNET_ENGINE="tensorrt")
-    assert done.returncode == 0
-    assert '"backend": "tensorrt-fp32"' in done.stdout

@@ -1,0 +1,87 @@
+"""What the supervisor reports of real children that end in every way, and what it keeps to itself."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def supervise():
+    spec = importlib.util.spec_from_file_location("supervise", PROJECT / "deploy" / "supervise.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def options(supervise, monkeypatch):
+    """The supervisor's options, whose reports are kept in `reported` and started as a process that does nothing."""
+    made, reported, real = supervise.WatchfulOptions(PROJECT), [], subprocess.Popen
+
+    def start(command, **kept):
+        reported.append(command[3:])
+        return real([sys.executable, "-S", "-c", "pass"], **kept | {"cwd": None})
+
+    monkeypatch.setattr(supervise.subprocess, "Popen", start)
+    made.reported = reported
+    yield made
+    made.end_reports()
+
+
+def ended(options, end, name="worker"):
+    """Start a child that ends so, and let the supervisor find it; its process number."""
+    child = os.fork()
+    if child == 0:
+        try:
+            end()
+        finally:
+            os._exit(99)
+    options.pidhistory[child] = SimpleNamespace(config=SimpleNamespace(name=name))
+    deadline = time.monotonic() + 60
+    while options.waitpid()[0] != child:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return child
+
+
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_was_killed_or_left_is_reported_with_its_wait_status(options):
+    first = ended(options, killed)
+    second = ended(options, lambda: os._exit(3))
+    assert options.reported == [
+        ["died", "--pid", str(first), "--status", str(int(signal.SIGKILL))],
+        ["died", "--pid", str(second), "--status", str(3 << 8)],
+    ]
+
+
+def test_memory_that_ran_out_meanwhile_is_reported_once(options, supervise, monkeypatch):
+    before = options._memory_kills
+    monkeypatch.setattr(supervise, "out_of_memory_kills", lambda: before + 1)
+    ended(options, killed)
+    ended(options, killed)
+    assert ["--out-of-memory" in command for command in options.reported] == [True, False]
+
+
+def test_a_worker_that_stopped_as_told_and_other_processes_are_not_reported(options):
+    ended(options, lambda: os._exit(0))
+    ended(options, killed, name="watcher")
+    assert options.reported == []
+
+
+def test_nothing_is_reported_while_everything_stops(options, supervise):
+    options.mood = supervise.SupervisorStates.SHUTDOWN
+    ended(options, killed)
+    assert options.reported == []

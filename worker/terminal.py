@@ -1,0 +1,48 @@
+"""What the commands share: consoles, JSON lines, refusals, the database opened and found at head."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+
+import typer
+
+from smear.settings import Settings
+from worker import show
+
+
+if TYPE_CHECKING:
+    from smear.store import Store
+
+SOME_FAILED: Final = 1
+WRONG_CALL: Final = 2
+
+out, err = show.console(), show.console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else there.")]
+
+
+def refuse(sentence: str) -> NoReturn:
+    """End with one sentence: call or settings are wrong."""
+    print(f"worker: {sentence}", file=sys.stderr)  # noqa: T201 - the one sentence
+    sys.exit(WRONG_CALL)
+
+
+def print_json(told: dict[str, Any]) -> None:
+    """One object on one line of standard output."""
+    print(json.dumps(told), flush=True)  # noqa: T201 - what the command is for
+
+
+@contextmanager
+def ready_store(settings: Settings) -> "Iterator[Store]":
+    """The database, closed at the end; ends with one sentence where its schema is not what this version needs."""
+    from smear.store import Store, schema_problem  # noqa: PLC0415 - commands without a database do without its library
+
+    store = Store(settings.database)
+    try:
+        if problem := schema_problem(store):
+            refuse(problem)
+        yield store
+    finally:
+        store.close()

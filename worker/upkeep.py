@@ -1,0 +1,185 @@
+"""Commands for whoever keeps the service: status, retry, quarantine, purge."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from smear.settings import load_settings
+from worker import show
+from worker.terminal import SOME_FAILED, Json, err, out, print_json, ready_store, refuse
+
+
+# Each command imports what it alone needs, as in worker/cli.py. (ruff's PLC0415 is off for this file.)
+
+quarantine = typer.Typer(
+    help="Pictures that ended the worker twice when they were read alone.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Digits = Annotated[
+    list[str], typer.Argument(metavar="CONTENT...", help="The first digits of its SHA-256, six or more.")
+]
+
+
+def status(as_json: Json = False) -> None:
+    """What is going on. Exit code 1 when something needs a person."""
+    from smear.store import Store
+    from worker.queue import sender
+    from worker.status import status as read_status
+
+    settings = load_settings()
+    told = read_status(Store(settings.database), settings, sender(settings))
+    if as_json:
+        print_json(told)
+    else:
+        show.show_status(out, told)
+    if told["needs_attention"]:
+        raise typer.Exit(SOME_FAILED)
+
+
+def retry(
+    slides: Annotated[list[str] | None, typer.Argument(metavar="[SLIDE]...")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Every slide that failed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Queue failed slides again."""
+    from worker import ledger
+
+    if bool(slides) == failed:
+        refuse("name the slides to retry, or say --failed")
+    with ready_store(load_settings()) as store:
+        queued = ledger.retry(store, None if failed else slides)
+    if as_json:
+        print_json({"queued": queued})
+    else:
+        out.print(f"{queued} queued again")
+    if slides and queued < len(set(slides)):
+        raise typer.Exit(SOME_FAILED)
+
+
+@quarantine.command("list")
+def list_(as_json: Json = False) -> None:
+    """Every picture in quarantine, and the slides that hold it."""
+    from worker.quarantine import entries
+
+    with ready_store(load_settings()) as store:
+        found = [entry.to_object() for entry in entries(store)]
+    _show(found, as_json)
+
+
+@quarantine.command("show")
+def show_(contents: Digits, as_json: Json = False) -> None:
+    """These pictures: how they ended the worker, and every place where they lie."""
+    with ready_store(load_settings()) as store:
+        found, unknown = _named(store, contents)
+    _show(found, as_json)
+    _name_unknown(unknown)
+
+
+@quarantine.command("release")
+def release(
+    contents: Annotated[list[str] | None, typer.Argument(metavar="[CONTENT]...")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Whatever is in quarantine.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let pictures go, and classify the slides that hold them again."""
+    from worker import ledger
+    from worker import quarantine as held
+    from worker.purge import is_gone
+
+    if bool(contents) == everything:
+        refuse("name the pictures to release, or say --all")
+    settings = load_settings()
+    sources = {source.name: source for source in settings.sources}
+    with ready_store(settings) as store:
+        if contents:
+            found, unknown = _named(store, contents)
+        else:
+            found, unknown = [entry.to_object() for entry in held.entries(store)], []
+        holders = held.let_go(store, [entry["sha256"] for entry in found])
+        # A slide whose folder has been cleared away keeps the result it has: there is nothing left to try.
+        known = ((h, sources.get(h.source)) for h in holders)
+        there = [h.revision for h, s in known if s is None or not is_gone(s.root, h.folder, s.layout)]
+        queued = ledger.queue_again(store, there)
+    if as_json:
+        print_json({"released": len(found), "queued": queued})
+    else:
+        out.print(f"{len(found)} released, {queued} slides queued again")
+    _name_unknown(unknown)
+
+
+def _named(store: Any, contents: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    from worker.quarantine import MIN_DIGITS, entries
+
+    found: dict[str, dict[str, Any]] = {}
+    unknown = []
+    for digits in contents:
+        if len(digits) < MIN_DIGITS:
+            refuse(
+                f"{digits}: at least {MIN_DIGITS} digits of the picture's SHA-256, as `worker quarantine list` shows"
+            )
+        matching = entries(store, digits)
+        if not matching:
+            unknown.append(digits)
+        found |= {entry.sha256: entry.to_object() for entry in matching}
+    return list(found.values()), unknown
+
+
+def _show(found: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        for entry in found:
+            print_json(entry)
+    elif found:
+        out.print(show.quarantine_table(found))
+    else:
+        out.print("Nothing is in quarantine.")
+
+
+def _name_unknown(unknown: list[str]) -> None:
+    if unknown:
+        err.print(f"not in quarantine: {', '.join(unknown)}", highlight=False)
+        raise typer.Exit(SOME_FAILED)
+
+
+def purge(
+    older_than: Annotated[float, typer.Option(metavar="DAYS", help="Finished this many days ago, or longer.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Forget slides that finished long ago and whose folder is gone from the drop folder. What was signed stays."""
+    from worker.purge import purge as do_purge
+
+    settings = load_settings()
+    if not older_than >= 0:
+        refuse("--older-than is a number of days")
+    with ready_store(settings) as store:
+        done = do_purge(store, settings, older_than, dry_run=dry_run)
+    if as_json:
+        print_json(done.to_object())
+    else:
+        out.print(done.sentence(), highlight=False)
+    if done.away:
+        err.print(f"left alone, for their drop folder is not there: {', '.join(done.away)}", highlight=False)
+        raise typer.Exit(SOME_FAILED)
+
+
+def died(
+    pid: Annotated[int, typer.Option(help="The process, of this machine.")],
+    status: Annotated[int, typer.Option(help="Its wait status.")],
+    out_of_memory: Annotated[bool, typer.Option("--out-of-memory")] = False,
+) -> None:
+    """Report how a worker ended, so that its slide need not wait for its lease (what supervisors call)."""
+    from smear.store import Store
+    from worker.dead import bury_patiently
+    from worker.ending import of_status, process_name
+    from worker.logs import set_up_logging
+
+    settings = load_settings()
+    set_up_logging(settings.log_level, settings.log_format)
+    store = Store(settings.database)
+    try:
+        ended = of_status(status, out_of_memory=out_of_memory)
+        print(f"worker {pid} {ended.words}", file=sys.stderr)  # noqa: T201 - for whoever reads the supervisor's log
+        bury_patiently(store, process_name(pid), ended, settings.max_attempts)
+    finally:
+        store.close()
