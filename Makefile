@@ -5,7 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: setup run demo test lint check bench bench-train bench-engines audit faults clean
+.PHONY: setup run demo test lint check bench bench-train bench-engines bench-watch audit faults clean
 
 # --- environments: stamps remember which set is installed, and go stale with what defines it -------------------
 
@@ -61,6 +61,9 @@ bench-train: $(VENV)/.everything
 
 bench-engines: $(VENV)/.everything
 	@$(BIN)/python tests/bench/bench_engines.py
+
+bench-watch: $(VENV)/.everything
+	@$(BIN)/python tests/bench/bench_watch.py
 
 # Kills, breaks and floods on purpose, for about an hour; broken off, the same command goes on. PART=name plays one part,
 # SCALE=short or a share such as 0.1 less of it, AGAIN=1 what was done before too, PATIENCE=4 allows for a slow machine.

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,11 @@ from smear.pictures import MAX_BYTES, UnreadablePicture
 _NO_FOLLOW: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 #: A FIFO or a device must not hang whoever opens it.
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | _NO_FOLLOW
+
+
+#: Errors of a share or a disk that may be gone a moment later.
+PASSING: Final = frozenset({errno.EIO, errno.ESTALE, errno.EBUSY, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR})
+_ESCAPE: Final = re.compile(rb"\\(\\|x[0-9a-f]{2})")
 
 
 class FileChanging(Exception):
@@ -51,6 +57,16 @@ def open_folder(root: Path, relative: str) -> Iterator[int]:
             inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | _NO_FOLLOW, dir_fd=descriptor)
             os.close(descriptor)
             descriptor = inner
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def open_inside(folder: int, name: str) -> Iterator[int]:
+    """A directory descriptor of a folder in an open folder; raises OSError as `open_folder`."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | _NO_FOLLOW, dir_fd=folder)
+    try:
         yield descriptor
     finally:
         os.close(descriptor)
@@ -96,3 +112,12 @@ def sha256(data: bytes) -> str:
 def shown(path: str) -> str:
     """A file name as it can be stored and shown: bytes that are no UTF-8 become escapes, so a backslash is doubled."""
     return os.fsencode(path).replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+
+
+def raw(text: str) -> str:
+    """The path that `shown` made this text of, for the calls of the operating system."""
+    return os.fsdecode(_ESCAPE.sub(_unescaped, text.encode()))
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return b"\\" if found[1] == b"\\" else bytes.fromhex(found[1][1:].decode())

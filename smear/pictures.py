@@ -16,6 +16,9 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
+from smear import tiff
+from smear.tiff import BadTiff
+
 
 RGB = npt.NDArray[np.uint8]  # (height, width, 3), red first
 CheckSize = Callable[[int, int], None]  # (width_px, height_px): returns, or raises MisfitPicture
@@ -29,6 +32,9 @@ _JPEG, _PNG, _BMP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM"
 _PNG_END: Final = b"IEND\xaeB`\x82"
 _JPEG_END: Final = b"\xff\xd9"
 _PNG_DEPTH_AT: Final = 24
+_JPEG_SCAN: Final = 0xDA
+#: No scan of a coloured picture holds this many zeros in a row; a file written out of order, or in part, does.
+_HOLE: Final = bytes(512)
 #: Where each pass of an interlaced PNG begins, and how far apart its pixels lie: left, top, right, down.
 _ADAM7: Final = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2),
@@ -50,16 +56,33 @@ class MisfitPicture(Exception):
 def ends(data: bytes) -> bool:
     """Whether a picture file is there to its end, told without decoding it.
 
-    A file being copied, or allocated ahead and not yet filled, lacks the JPEG end marker, the PNG end chunk or
-    the number of bytes that its BMP header announces. What is no picture at all has no end to wait for: True.
+    A file being copied, or allocated ahead and not yet filled, lacks the JPEG end marker, the PNG end chunk, the
+    number of bytes that its BMP header announces, the strips that its TIFF directory names, or has a hole of zeros
+    amid its JPEG scan. What is no picture at all has no end to wait for: True.
     """
     if data.startswith(_JPEG):
-        return data.rstrip(_PADDING).endswith(_JPEG_END)
+        return data.rstrip(_PADDING).endswith(_JPEG_END) and not _hole(data)
     if data.startswith(_PNG):
         return data.rstrip(_PADDING).endswith(_PNG_END.rstrip(_PADDING))
     if data.startswith(_BMP):
         return len(data) >= 6 and len(data) >= struct.unpack_from("<I", data, 2)[0] and not _zero_tail(data)
-    return len(data) > 0
+    if data.startswith(tiff.MAGICS):
+        try:
+            tiff.read(data)
+        except BadTiff as error:
+            return not error.cut_short
+        return True
+    return any(data[:64])
+
+
+def _hole(jpeg: bytes) -> bool:
+    """Whether part of a JPEG's scan was never written. Zeros elsewhere (notes of makers, padding) mean nothing."""
+    if _HOLE not in jpeg:
+        return False
+    at = 2
+    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF and jpeg[at + 1] != _JPEG_SCAN:
+        at += 2 + struct.unpack_from(">H", jpeg, at + 2)[0]
+    return jpeg.find(_HOLE, at, len(jpeg.rstrip(_PADDING))) >= 0
 
 
 def _zero_tail(bmp: bytes) -> bool:
@@ -90,7 +113,7 @@ class Scratch(threading.local):
 
 
 def decode(data: bytes, fits: CheckSize | None = None, scratch: Scratch | None = None) -> RGB:
-    """Decode JPEG, PNG or BMP bytes to (height, width, 3) uint8 RGB.
+    """Decode JPEG, PNG, BMP or TIFF bytes to (height, width, 3) uint8 RGB.
 
     `fits(width_px, height_px)` is asked once the header is known, before any pixel is decoded, and may raise
     MisfitPicture. Raises UnreadablePicture with the reason. JPEG goes through libjpeg-turbo with its accurate
@@ -107,9 +130,11 @@ def decode(data: bytes, fits: CheckSize | None = None, scratch: Scratch | None =
         return _decode_other(data, "PNG", fits)
     if data.startswith(_BMP):
         return _decode_other(data, "BMP", fits)
+    if data.startswith(tiff.MAGICS):
+        return _decode_tiff(data, fits)
     if not any(data[:64]):
         raise UnreadablePicture("file of zeros: allocated but never written")
-    raise UnreadablePicture("not a JPEG, PNG or BMP picture")
+    raise UnreadablePicture("not a JPEG, PNG, BMP or TIFF picture")
 
 
 def _check_size(width_px: int, height_px: int, fits: CheckSize | None) -> None:
@@ -130,7 +155,10 @@ def _decode_jpeg(data: bytes, fits: CheckSize | None, scratch: Scratch | None) -
         raise UnreadablePicture("grey picture: the stain's colour is missing")
     _check_size(width_px, height_px, fits)
     if not ends(data):
-        raise UnreadablePicture("truncated JPEG: its end marker is missing")
+        whole = data.rstrip(_PADDING).endswith(_JPEG_END)
+        raise UnreadablePicture(
+            "damaged JPEG: a part of it was never written" if whole else "truncated JPEG: its end marker is missing"
+        )
     try:
         room = None if scratch is None else scratch.room(width_px * height_px * 3)
         rgb: RGB = simplejpeg.decode_jpeg(data, "RGB", buffer=room)
@@ -157,6 +185,22 @@ def _decode_other(data: bytes, kind: str, fits: CheckSize | None) -> RGB:
         raise UnreadablePicture(f"damaged {kind}: its header is cut short") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UnreadablePicture(f"damaged {kind}: {error}") from None
+
+
+def _decode_tiff(data: bytes, fits: CheckSize | None) -> RGB:
+    try:
+        read = tiff.read(data)
+        _check_size(read.width_px, read.height_px, fits)
+        with Image.open(io.BytesIO(read.plain), formats=["TIFF"]) as picture:
+            assert picture.size == (read.width_px, read.height_px)  # the very fields that we read
+            return np.asarray(_in_colour(picture))
+    except BadTiff as error:
+        raise UnreadablePicture(str(error)) from None
+    except UnreadablePicture:
+        raise
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, struct.error,
+            Image.DecompressionBombError) as error:  # fmt: skip
+        raise UnreadablePicture(f"damaged TIFF: {error}") from None
 
 
 def _check_chunks(png: bytes) -> None:

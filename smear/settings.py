@@ -6,7 +6,6 @@ import os
 import re
 import stat
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -14,29 +13,18 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from smear.geometry import profile
-from smear.layout import layout
 from smear.plain import PlainError
+from smear.sources import Source, by_source, geometry_name, layout_name, parse_sources, priority_of
 
+
+__all__ = ["MAX_SOCKET_PATH_BYTES", "BadSettings", "Settings", "Source", "load_settings", "private_folder"]
 
 #: sun_path of a Unix socket holds 108 bytes with its closing zero.
 MAX_SOCKET_PATH_BYTES: Final = 107
-#: As the table of sources holds it.
-MAX_SOURCE_NAME: Final = 64
 
 
 class BadSettings(PlainError):
     """Settings that cannot be used; its text names the variable and what is wrong with it."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A named root folder into which an analyser exports slides."""
-
-    name: str
-    root: Path
-    layout: str
-    geometry: str
 
 
 class Settings(BaseSettings):
@@ -53,8 +41,10 @@ class Settings(BaseSettings):
 
     var: Path = Path("var")
     drop: str = ""
+    #: For every source, or `name=value,name=value` for some.
     layout: str = "slides"
     geometry: str = "di60"
+    priority: str = "0"
     observer: Literal["auto", "native", "polling", "none"] = "auto"
     file_settle_seconds: float = Field(default=2.0, ge=0, allow_inf_nan=False)
     settle_seconds: float = Field(default=10.0, ge=0, allow_inf_nan=False)
@@ -99,12 +89,20 @@ class Settings(BaseSettings):
     @field_validator("layout")
     @classmethod
     def _known_layout(cls, value: str) -> str:
-        return layout(value).name
+        by_source(value, layout_name)
+        return value.strip()
 
     @field_validator("geometry")
     @classmethod
     def _known_geometry(cls, value: str) -> str:
-        return profile(value).name
+        by_source(value, geometry_name)
+        return value.strip()
+
+    @field_validator("priority")
+    @classmethod
+    def _whole_number(cls, value: str) -> str:
+        by_source(value, priority_of)
+        return value.strip()
 
     @field_validator("broker_url")
     @classmethod
@@ -132,13 +130,23 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _drop_names_sources(self) -> "Settings":
-        _parse_sources(self)
+        _ = self.sources
         return self
 
     @property
     def sources(self) -> tuple[Source, ...]:
         """The named roots that WNET_DROP lists."""
-        return _parse_sources(self)
+        return parse_sources(self.drop, self.var / "drop", self.layout, self.geometry, self.priority)
+
+    @property
+    def layout_of_paths(self) -> str:
+        """The layout of slides that are given by their path: what holds for all sources, else the default."""
+        return by_source(self.layout, layout_name)[0] or "slides"
+
+    @property
+    def geometry_of_paths(self) -> str:
+        """The geometry of slides that are given by their path: what holds for all sources, else the default."""
+        return by_source(self.geometry, geometry_name)[0] or "di60"
 
     @property
     def models_folder(self) -> Path:
@@ -210,9 +218,12 @@ def load_settings(**given: Any) -> Settings:
 
 
 def _sentence(where: tuple[int | str, ...], message: str) -> str:
-    # Only the check of WNET_DROP looks at the settings as a whole, and so names no field.
+    said = message.removeprefix("Value error, ")
+    if not where and said.startswith("WNET_"):
+        return said
+    # Only the check of the sources looks at the settings as a whole, and so names no field.
     variable = "_".join(str(part) for part in where).upper() or "DROP"
-    return f"WNET_{variable}: {message.removeprefix('Value error, ')}"
+    return f"WNET_{variable}: {said}"
 
 
 def private_folder(folder: Path) -> Path:
@@ -224,27 +235,3 @@ def private_folder(folder: Path) -> Path:
         raise BadSettings(f"{folder} is not a folder of ours; remove it, or set WNET_VAR to a shorter path")
     folder.chmod(0o700)
     return folder
-
-
-def _parse_sources(settings: Settings) -> tuple[Source, ...]:
-    """WNET_DROP: `path`, or `name=path,name=path`; the default is WNET_VAR/drop."""
-    text = settings.drop.strip() or str(settings.var / "drop")
-    # One path may itself contain "=" or ","; only names before every "=" make it a list.
-    parts = text.split(",")
-    named = all(re.match(r"\s*[A-Za-z0-9_-]+=", part) for part in parts)
-    pairs = [part.strip().split("=", 1) for part in parts] if named else [["default", text]]
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        raise ValueError(f"a source is named twice: {text}")
-    for name, path in pairs:
-        if not path.strip():
-            raise ValueError(f"source {name} has no folder: {text}")
-        if len(name) > MAX_SOURCE_NAME:
-            raise ValueError(f"the name of a source has at most {MAX_SOURCE_NAME} letters: {name}")
-    roots = [Path(os.path.normpath(Path(path).expanduser().absolute())) for _, path in pairs]
-    for root in roots:
-        if any(other != root and other.is_relative_to(root) for other in roots) or roots.count(root) > 1:
-            raise ValueError(f"the sources overlap at {root}")
-    return tuple(
-        Source(name, root, settings.layout, settings.geometry) for name, root in zip(names, roots, strict=True)
-    )

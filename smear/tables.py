@@ -65,14 +65,27 @@ def _time(*, nullable: bool) -> Any:
     return Field(default=None if nullable else ..., sa_column=Column(UtcTime(), nullable=nullable))
 
 
+def _zero() -> Any:
+    """A count that came with a later schema: rows that were there before hold nothing."""
+    return Field(default=0, sa_column_kwargs={"server_default": "0"})
+
+
 class SourceRow(SQLModel, table=True):
-    """A named root folder."""
+    """A named root folder.
+
+    `watched_by`, `watch_beat` and `watch_token` are the lease of its one active watcher, in the manner of a revision's
+    claim. `scanned_at` is when the whole root was last compared.
+    """
 
     __tablename__ = "sources"
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True, max_length=64)
     layout: str
     geometry: str
+    priority: int = _zero()
+    watched_by: str | None = Field(default=None, max_length=160)
+    watch_token: int = _zero()
+    watch_beat: int = _zero()
     scanned_at: datetime | None = _time(nullable=True)
 
 
@@ -94,7 +107,8 @@ class RevisionRow(SQLModel, table=True):
     `claimed_by` and `beat` are the lease: who works on it, and a counter that only grows while somebody does.
     `token` fences off whoever lost the lease: it grows with every claim and every release, and a result is
     written only under the token it was claimed with. `published_at` is the outbox: null means that the broker has
-    not accepted a message for this revision yet.
+    not accepted a message for this revision yet; the smallest `rank` leaves it first. `signature` is the folder's when
+    the revision settled, then from before it was read.
 
     `attempts` counts claims, before any work. `deaths` counts those whose worker died over it, as far as that was not
     somebody's doing outside; from the first on pictures are taken one by one, and `in_hand` is the content that is
@@ -105,6 +119,7 @@ class RevisionRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("slide", "number"),
         Index("ix_revisions_state_published", "state", "published_at"),
+        Index("ix_revisions_outbox", "state", "published_at", "rank", "settled_at"),
     )
     id: int | None = Field(default=None, primary_key=True)
     slide: int = Field(foreign_key="slides.id", index=True)
@@ -115,9 +130,10 @@ class RevisionRow(SQLModel, table=True):
     signature: str | None = None
     attempts: int = 0
     token: int = 0
+    rank: int = _zero()
     claimed_by: str | None = Field(default=None, max_length=128)
     beat: int = 0
-    deaths: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    deaths: int = _zero()
     in_hand: str | None = Field(default=None, max_length=64)
     arrived_at: datetime = _time(nullable=False)
     settled_at: datetime | None = _time(nullable=True)

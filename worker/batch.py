@@ -8,9 +8,9 @@ from typing import Any, Final, TextIO
 
 from smear.bundle import Bundle
 from smear.cells import CELL_TYPES
-from smear.files import shown
 from smear.geometry import Profile
 from smear.layout import Layout, is_blood
+from smear.listing import slide_name
 from smear.plain import PlainError
 from smear.report import slide_object
 from smear.settings import Settings
@@ -40,12 +40,19 @@ def find_slides(paths: Iterable[Path], layout: Layout) -> list[SlidePath]:
         path = given.resolve()
         try:
             # A stray picture in a folder of slides must not hide them: then both are meant.
-            here = [SlidePath(path.name, path.parent, path.name)] if layout.is_slide(path) else []
+            here = [SlidePath(slide_name(path.name), path.parent, path.name)] if layout.is_slide(path) else []
             inside = here + [
                 SlidePath(slide_id, path, folder)
-                for slide_id, folder in sorted(layout.slides(path))
+                for slide_id, folder in _named_once(layout, sorted(layout.slides(path), key=lambda s: s[1]))
                 if _may_be_slide(layout, path / folder)
             ]
+            if not inside:
+                # A day's folder of layout `dated`: its slides are told from the folder above.
+                inside = [
+                    SlidePath(slide_id, path.parent, folder)
+                    for slide_id, folder in sorted(layout.slides(path.parent))
+                    if folder.startswith(f"{path.name}/")
+                ]
         except OSError as error:
             raise NoSlides(f"{given}: {error.strerror}") from None
         if not inside:
@@ -54,9 +61,17 @@ def find_slides(paths: Iterable[Path], layout: Layout) -> list[SlidePath]:
     return found
 
 
+def _named_once(layout: Layout, slides: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    names: set[str] = set()
+    for slide_id, folder in slides:
+        name = layout.other_name(slide_id, folder) if slide_id in names else slide_id
+        names.add(name)
+        yield name, folder
+
+
 def _may_be_slide(layout: Layout, folder: Path) -> bool:
     try:
-        return layout.is_slide(folder)
+        return layout.is_slide(folder) or not folder.exists()  # of layout `flat` only a name is known
     except OSError:
         return True  # it will be named as the slide that could not be read; the others go on
 
@@ -91,13 +106,13 @@ class Batch:
 
     def one(self, slide: SlidePath, progress: Callable[[], object]) -> tuple[dict[str, Any], SlideResult | None]:
         """The slide's JSON object, and its cells where it came to any."""
-        told: dict[str, Any] = {"source": "default", "slide_id": shown(slide.slide_id), "revision": 1}
+        told: dict[str, Any] = {"source": "default", "slide_id": slide.slide_id, "revision": 1}
         if not is_blood(slide.slide_id, self._settings.not_blood):
             why = [{"file": "", "reason": "not a blood smear: no differential"}]
             return slide_object(**told, state="listed", problems=why, bundle=self._bundle.bundle_id), None
         try:
             listing = self._layout.look(slide.root, slide.folder)
-            chunks = self._reader.read(slide.root, slide.folder, listing, self._geometry, progress=progress)
+            chunks = self._reader.read(slide.root, listing.folder, listing, self._geometry, progress=progress)
             result = classify(
                 chunks,
                 self._bundle,

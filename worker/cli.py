@@ -4,9 +4,7 @@ import csv
 import errno
 import itertools
 import os
-import signal
 import sys
-import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,14 +82,14 @@ def classify(
     speak("worker")
     given = {"layout": layout_name, "geometry": geometry}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-    how = layout(settings.layout)
+    how = layout(settings.layout_of_paths)
     slides = find_slides(paths, how)
     opened = bundles.load(bundle or bundle_folder(settings))
     try:
         engine = open_engine(opened, settings.engine, settings.engine_threads, settings.engines_folder)
     except EngineUnavailable as error:
         _refuse(f"WNET_ENGINE={settings.engine}: {error}")
-    batch = Batch(settings, opened, engine, SlideReader(), how, profile(settings.geometry))
+    batch = Batch(settings, opened, engine, SlideReader(), how, profile(settings.geometry_of_paths))
     told: list[dict[str, Any]] = []
     with ExitStack() as stack:
         try:
@@ -206,35 +204,38 @@ def migrate(as_json: Json = False) -> None:
 
 
 @app.command()
-def watch() -> None:
+def watch(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is there; touches no database.")] = False,
+    as_json: Json = False,
+) -> None:
     """Watch the drop folders and queue what has arrived, until stopped."""
-    from smear.layout import layout
-    from smear.store import Store, wait_for_schema
-    from worker.logs import set_up_logging
-    from worker.queue import sender
-    from worker.watch.loop import watch as watch_loop
-    from worker.watch.observe import Observing
-    from worker.watch.reconcile import Reconciler
-    from worker.watch.source import SourceWatch
+    from worker import watching
+    from worker.watch.command import watch as watch_until_stopped
 
     settings = load_settings()
-    set_up_logging(settings.log_level, settings.log_format)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, lambda *_: stop.set())
-    store = Store(settings.database)
-    for problem in wait_for_schema(store, stop):
-        _err.print(f"waiting for the database: {problem}", highlight=False, soft_wrap=True)
-    if stop.is_set():
+    if dry_run:
+        if not watching.show_dry_run(settings, _out, as_json=as_json):
+            raise typer.Exit(SOME_FAILED)
         return
-    observings = [Observing(s.root, layout(s.layout), settings.observer) for s in settings.sources]
-    watches = [
-        SourceWatch(store, source, settings, observing)
-        for source, observing in zip(settings.sources, observings, strict=True)
-    ]
-    watch_loop(watches, Reconciler(store, settings, sender(settings)), stop)
-    for observing in observings:
-        observing.stop()
+    if as_json:
+        _refuse("--json goes with --dry-run: a watcher logs on standard error")
+    watch_until_stopped(settings, lambda said: _err.print(f"waiting for the database: {said}", soft_wrap=True))
+
+
+@app.command()
+def rescan(
+    sources: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Default: all.")] = None,
+    by_hash: Annotated[bool, typer.Option("--hash", help="Every byte: finds what kept its size and times.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare whole drop folders with the database, at once. Exit code 1 if something could not be compared."""
+    from worker.watching import show_rescan
+
+    settings = load_settings()
+    bar = Progress(TextColumn("{task.description}: {task.completed} slides compared"), console=_err, transient=True)
+    with _ready_store(settings) as store:
+        if not show_rescan(store, settings, sources or [], bar, _out, by_hash=by_hash, as_json=as_json):
+            raise typer.Exit(SOME_FAILED)
 
 
 @app.command(hidden=True)

@@ -7,20 +7,23 @@ writes must still hold the token it was given, so an attempt that lost its lease
 worker died is counted as a death, on the slide and on the one content that was alone in its hands, if any.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, update
+from sqlalchemy import CursorResult, func, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from smear.settings import Source
+from smear.files import raw, shown
+from smear.sources import Source
 from smear.store import Store
 from smear.tables import RevisionRow, RevisionState, SlideRow, SourceRow, is_latest_revision, key, utc_now
-from worker import quarantine
+from worker import lanes, quarantine
 from worker.ending import SILENT, End
+from worker.lanes import in_lane, lane_of_row
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Known:
     state: RevisionState
     signature: str | None
     finished_at: datetime | None
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,14 @@ def register_source(store: Store, source: Source) -> int:
         row = session.exec(select(SourceRow).where(SourceRow.name == source.name)).one_or_none()
         if row is None:
             row = SourceRow(name=source.name, layout=source.layout, geometry=source.geometry)
-        row.layout, row.geometry = source.layout, source.geometry
+        waiting_turn = row.priority != source.priority
+        row.layout, row.geometry, row.priority = source.layout, source.geometry, source.priority
         session.add(row)
         session.flush()
+        if waiting_turn:
+            slides = select(SlideRow.id).where(SlideRow.source_id == row.id)
+            waiting = (col(RevisionRow.state) == "queued", col(RevisionRow.slide).in_(slides))
+            session.execute(update(RevisionRow).where(*waiting).values(rank=lanes.rank(source.priority)))
         return key(row.id)
 
 
@@ -83,6 +92,12 @@ def known_slides(store: Store, source: int) -> dict[str, Known]:
     """Every slide of a source with its latest revision, by slide_id."""
     with store.read() as session:
         return dict(_latest(session, SlideRow.source_id == source))
+
+
+def known_of(store: Store, source: int, slide_ids: list[str]) -> dict[str, Known]:
+    """Those of these slides that were seen before, with their latest revisions; some hundreds at a time."""
+    with store.read() as session:
+        return dict(_latest(session, (col(SlideRow.source_id) == source) & col(SlideRow.slide_id).in_(slide_ids)))
 
 
 def known_slide(store: Store, source: int, slide_id: str) -> Known | None:
@@ -98,7 +113,13 @@ def _latest(session: Session, where: Any) -> list[tuple[str, Known]]:
         .join(RevisionRow, col(RevisionRow.slide) == col(SlideRow.id))
         .where(where, is_latest_revision())
     )
-    return [(s.slide_id, Known(key(s.id), key(r.id), r.number, _state(r), r.signature, r.finished_at)) for s, r in rows]
+    return [
+        (
+            s.slide_id,
+            Known(key(s.id), key(r.id), r.number, _state(r), r.signature, r.finished_at, raw(s.folder)),
+        )
+        for s, r in rows
+    ]
 
 
 def _state(row: RevisionRow) -> RevisionState:
@@ -110,13 +131,13 @@ def open_slide(store: Store, source: int, slide_id: str, folder: str) -> Known:
     now = utc_now()
     try:
         with store.write() as session:
-            slide = SlideRow(source_id=source, slide_id=slide_id, folder=folder, first_seen_at=now)
+            slide = SlideRow(source_id=source, slide_id=slide_id, folder=shown(folder), first_seen_at=now)
             session.add(slide)
             session.flush()
             revision = RevisionRow(slide=key(slide.id), number=1, arrived_at=now)
             session.add(revision)
             session.flush()
-            return Known(key(slide.id), key(revision.id), 1, "arriving", None, None)
+            return Known(key(slide.id), key(revision.id), 1, "arriving", None, None, folder)
     except IntegrityError:
         # Another watcher was faster.
         known = known_slide(store, source, slide_id)
@@ -131,7 +152,7 @@ def open_revision(store: Store, known: Known) -> Known:
             revision = RevisionRow(slide=known.slide, number=known.number + 1, arrived_at=utc_now())
             session.add(revision)
             session.flush()
-            return Known(known.slide, key(revision.id), revision.number, "arriving", None, None)
+            return Known(known.slide, key(revision.id), revision.number, "arriving", None, None, known.folder)
     except IntegrityError:
         # Another watcher was faster.
         with store.read() as session:
@@ -155,10 +176,23 @@ def forget(store: Store, known: Known) -> None:
             session.delete(session.get_one(SlideRow, known.slide))
 
 
-def settle(store: Store, revision: int, sidecar: dict[str, Any] | None, *, blood: bool) -> None:
-    """An arriving revision has settled: to be queued, or only listed where it is no blood smear."""
+def settle(
+    store: Store,
+    revision: int,
+    sidecar: dict[str, Any] | None,
+    *,
+    blood: bool,
+    signature: str | None = None,
+    rank: int = 0,
+) -> None:
+    """An arriving revision has settled: to be queued, or only listed where it is no blood smear.
+
+    `signature` stands for what lay in the folder then, should the revision fail without ever being read; `rank` is its
+    place in the outbox.
+    """
     now = utc_now()
     values: dict[str, Any] = {"settled_at": now, "sidecar": sidecar, "state": "queued"}
+    values |= {"signature": signature, "rank": rank}
     if not blood:
         values |= {"state": "listed", "reason": "not a blood smear: no differential", "finished_at": now}
     with store.write() as session:
@@ -173,7 +207,7 @@ def arriving(store: Store, source: int) -> list[tuple[str, str]]:
             .join(RevisionRow, col(RevisionRow.slide) == col(SlideRow.id))
             .where(SlideRow.source_id == source, RevisionRow.state == "arriving")
         )
-        return [(slide_id, folder) for slide_id, folder in rows]
+        return [(slide_id, raw(folder)) for slide_id, folder in rows]
 
 
 def fail_arriving(store: Store, revision: int, reason: str) -> None:
@@ -183,18 +217,31 @@ def fail_arriving(store: Store, revision: int, reason: str) -> None:
         _change(session, revision, still, state="failed", reason=reason, finished_at=utc_now(), signature="")
 
 
-def to_publish(store: Store, limit: int) -> list[int]:
-    """Revisions that the broker has not accepted yet, oldest first, at most `limit`."""
+def to_publish(store: Store, limit: int, lane: int | None = None) -> list[int]:
+    """Revisions that the broker has not accepted yet, at most `limit`, of one lane or all.
+
+    Those of the smallest rank come first, then the oldest.
+    """
+    if limit <= 0:
+        return []
+    query = select(RevisionRow.id).where(RevisionRow.state == "queued", col(RevisionRow.published_at).is_(None))
+    if lane is not None:
+        query = query.where(in_lane(lane))
     with store.read() as session:
-        return [
-            key(revision)
-            for revision in session.exec(
-                select(RevisionRow.id)
-                .where(RevisionRow.state == "queued", col(RevisionRow.published_at).is_(None))
-                .order_by(col(RevisionRow.settled_at), col(RevisionRow.id))
-                .limit(limit)
-            )
-        ]
+        order = (col(RevisionRow.rank), col(RevisionRow.settled_at), col(RevisionRow.id))
+        return [key(revision) for revision in session.exec(query.order_by(*order).limit(limit))]
+
+
+def waiting_by_lane(store: Store) -> Counter[int]:
+    """How many revisions whose message the broker accepted nobody works on yet, by lane."""
+    of = lane_of_row()
+    with store.read() as session:
+        query = select(of, func.count()).where(
+            RevisionRow.state == "queued",
+            col(RevisionRow.published_at).is_not(None),
+            col(RevisionRow.claimed_by).is_(None),
+        )
+        return Counter({int(lane): int(n) for lane, n in session.exec(query.group_by(of))})
 
 
 def mark_published(store: Store, revisions: Iterable[int]) -> None:
@@ -208,7 +255,7 @@ def mark_published(store: Store, revisions: Iterable[int]) -> None:
 
 
 def unclaimed(store: Store) -> list[int]:
-    """Revisions whose message the broker accepted and that nobody works on yet."""
+    """Revisions whose message the broker accepted and that nobody works on yet, in the order that messages leave it."""
     with store.read() as session:
         return [
             key(revision)
@@ -219,7 +266,7 @@ def unclaimed(store: Store) -> list[int]:
                     col(RevisionRow.published_at).is_not(None),
                     col(RevisionRow.claimed_by).is_(None),
                 )
-                .order_by(col(RevisionRow.published_at), col(RevisionRow.id))
+                .order_by(lane_of_row(), col(RevisionRow.published_at), col(RevisionRow.id))
             )
         ]
 
@@ -265,7 +312,7 @@ def claim(store: Store, revision: int, worker: str) -> Claim | None:
             key(slide.id),
             slide.slide_id,
             row.number,
-            slide.folder,
+            raw(slide.folder),
             source.name,
             row.attempts,
             row.deaths,

@@ -14,6 +14,8 @@ from typing import Any, Final
 from sqlalchemy import delete
 from sqlmodel import Session, col, exists, func, select
 
+from smear.files import raw
+from smear.layout import layout
 from smear.settings import Settings
 from smear.store import Store
 from smear.tables import (
@@ -56,20 +58,17 @@ class Purged:
         return f"{self.slides} slides with {self.cells} cells {would}{stay}"
 
 
-def is_gone(root: Path | None, folder: str) -> bool:
-    """Whether a slide's folder is certainly not there any more: under a root that is there and not empty.
+def is_gone(root: Path | None, folder: str, layout_name: str = "slides") -> bool:
+    """Whether nothing of a slide is certainly there any more: under a root that is there and not empty.
 
     An unmounted share leaves an empty folder behind, and a source that this machine does not know says nothing.
     """
     if root is None or not _is_there(root):
         return False
     try:
-        os.lstat(root / folder)
-    except FileNotFoundError:
-        return True
+        return not layout(layout_name).has(root, folder)
     except OSError:
         return False
-    return False
 
 
 def _is_there(root: Path) -> bool:
@@ -83,16 +82,16 @@ def _is_there(root: Path) -> bool:
 def purge(store: Store, settings: Settings, older_than_days: float, *, dry_run: bool) -> Purged:
     """Forget what may be forgotten, a batch of slides at a time; raises StoreUnavailable."""
     before = utc_now() - timedelta(days=older_than_days)
-    roots = {source.name: source.root for source in settings.sources}
+    sources = {source.name: source for source in settings.sources}
     done = Purged(dry_run=dry_run)
     away: set[str] = set()
     for batch in _old_slides(store, before):
         gone: list[int] = []
         for slide, source, folder in batch:
-            root = roots.get(source)
-            if root is None or not _is_there(root):
+            there = sources.get(source)
+            if there is None or not _is_there(there.root):
                 away.add(source)
-            elif is_gone(root, folder):
+            elif is_gone(there.root, folder, there.layout):
                 gone.append(slide)
             else:
                 done.kept += 1
@@ -118,7 +117,7 @@ def _old_slides(store: Store, before: datetime) -> Iterator[list[tuple[int, str,
             ).all()
         if not rows:
             return
-        batch = [(key(slide), source, folder) for slide, source, folder in rows]
+        batch = [(key(slide), source, raw(folder)) for slide, source, folder in rows]
         last = batch[-1][0]
         yield batch
 

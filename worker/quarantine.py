@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import case, delete, func
 from sqlmodel import Session, col, select
 
+from smear.files import raw
 from smear.store import Store
 from smear.tables import (
     CellRow,
@@ -169,4 +170,4 @@ def let_go(store: Store, contents: Iterable[str]) -> list[Holder]:
             .distinct()
             .order_by(col(RevisionRow.id))
         )
-        return [Holder(key(revision), source, folder) for revision, source, folder in rows]
+        return [Holder(key(revision), source, raw(folder)) for revision, source, folder in rows]

@@ -7,6 +7,7 @@ from kombu.exceptions import OperationalError
 
 from smear.celery_settings import celery_settings
 from smear.settings import Settings
+from worker.lanes import ORDINARY
 
 
 SLIDES: Final = "slides"
@@ -32,10 +33,10 @@ def sender(settings: Settings) -> Celery:
     return app
 
 
-def publish(app: Celery, revision: int) -> None:
+def publish(app: Celery, revision: int, lane: int = ORDINARY) -> None:
     """Hand over the message that asks for a revision; raises BrokerUnavailable unless the broker accepted it."""
     try:
-        app.send_task(CLASSIFY, args=[revision], queue=SLIDES, retry=False)
+        app.send_task(CLASSIFY, args=[revision], queue=SLIDES, priority=lane, retry=False)
     except (OperationalError, OSError) as error:
         raise BrokerUnavailable(str(error)) from error
 

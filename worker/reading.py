@@ -13,6 +13,7 @@ from typing import Final, Literal
 from smear.files import FileChanging, Stat, open_folder, read_file, sha256, shown
 from smear.geometry import Profile, prepare
 from smear.layout import FoundPicture, Listing
+from smear.layouts.manifest import DIFFERS
 from smear.pictures import RGB, MisfitPicture, UnreadablePicture
 
 
@@ -172,7 +173,7 @@ class _Fetched:
 def _fetch(folder: int, found: FoundPicture, forgiving: bool) -> _Fetched | ReadPicture:
     name, path = PurePosixPath(found.path).name, shown(found.path)
     try:
-        return _Fetched(found, *fetch(folder, name))
+        return _Fetched(found, *_fetch_listed(folder, name, found))
     except UnreadablePicture as error:
         return ReadPicture(path, found.stat, found.analyser_class, None, None, "unreadable", str(error))
     except FileNotFoundError:
@@ -193,9 +194,21 @@ def _decode(one: _Fetched | ReadPicture, geometry: Profile, quarantined: Abstrac
     if digest in quarantined:
         return ReadPicture(path, one.stat, kind, digest, None, "unreadable", QUARANTINED)
     try:
-        pixels = to_pixels(one.data, geometry)
+        pixels = _listed_pixels(one, geometry)
     except UnreadablePicture as error:
         return ReadPicture(path, one.stat, kind, digest, None, "unreadable", str(error))
     except MisfitPicture as error:
         return ReadPicture(path, one.stat, kind, digest, None, "misfit", str(error))
     return ReadPicture(path, one.stat, kind, digest, pixels)
+
+
+def _fetch_listed(folder: int, name: str, found: FoundPicture) -> tuple[bytes, Stat, str]:
+    if found.problem is not None:
+        raise UnreadablePicture(found.problem)
+    return fetch(folder, name)
+
+
+def _listed_pixels(one: _Fetched, geometry: Profile) -> RGB:
+    if one.found.sha256 not in {None, one.sha256}:
+        raise UnreadablePicture(DIFFERS)
+    return to_pixels(one.data, geometry)

@@ -90,7 +90,7 @@ def release(
     if bool(contents) == everything:
         refuse("name the pictures to release, or say --all")
     settings = load_settings()
-    roots = {source.name: source.root for source in settings.sources}
+    sources = {source.name: source for source in settings.sources}
     with ready_store(settings) as store:
         if contents:
             found, unknown = _named(store, contents)
@@ -98,7 +98,8 @@ def release(
             found, unknown = [entry.to_object() for entry in held.entries(store)], []
         holders = held.let_go(store, [entry["sha256"] for entry in found])
         # A slide whose folder has been cleared away keeps the result it has: there is nothing left to try.
-        there = [h.revision for h in holders if not is_gone(roots.get(h.source), h.folder)]
+        known = ((h, sources.get(h.source)) for h in holders)
+        there = [h.revision for h, s in known if s is None or not is_gone(s.root, h.folder, s.layout)]
         queued = ledger.queue_again(store, there)
     if as_json:
         print_json({"released": len(found), "queued": queued})

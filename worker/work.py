@@ -151,7 +151,7 @@ class Work:
                 in_hand = InHand(self._store, claim, suspects)
             chunks = self._reader.read(
                 source.root,
-                claim.folder,
+                listing.folder,
                 listing,
                 profile(source.geometry),
                 forgiving=claim.attempts >= PATIENT_ATTEMPTS,

@@ -181,3 +181,12 @@ def test_no_descriptor_is_left_open_whatever_goes_wrong(root):
         except (OSError, UnreadablePicture):
             continue
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize(
+    "name", [b"plain", b"z\xe4hl", "zähl".encode(), b"back\\slash", b"\\xe4", b"\\\\x", b"\xff\\x41", b"a/b\n"]
+)
+def test_what_is_shown_of_a_name_leads_back_to_its_bytes(name):
+    text = files.shown(os.fsdecode(name))
+    assert text.encode().decode() == text
+    assert os.fsencode(files.raw(text)) == name

@@ -61,4 +61,4 @@ def test_pixels_are_in_the_order_of_their_cells_and_refused_pictures_set_aside(d
     assert (pixels.images.shape, pixels.images.dtype) == ((9, 128, 128, 3), np.uint8)
     assert [CELL_TYPES[label] for label in pixels.labels] == [c.cell_type for c in pixels.cells]
     ((cell, reason),) = pixels.refused
-    assert (cell.cell_type, reason) == ("eosinophil", "not a JPEG, PNG or BMP picture")
+    assert (cell.cell_type, reason) == ("eosinophil", "not a JPEG, PNG, BMP or TIFF picture")

@@ -111,9 +111,9 @@ def test_a_file_of_zeros_is_named():
     assert reason_of(bytes(20_000)) == "file of zeros: allocated but never written"
 
 
-@pytest.mark.parametrize("data", [b"hello, world", b"%PDF-1.7 ...", b"GIF89a" + bytes(100), b"II*\0" + b"x" * 99])
+@pytest.mark.parametrize("data", [b"hello, world", b"%PDF-1.7 ...", b"GIF89a" + bytes(100), b"II+\0" + b"x" * 99])
 def test_what_is_no_picture_is_named(data):
-    assert reason_of(data) == "not a JPEG, PNG or BMP picture"
+    assert reason_of(data) == "not a JPEG, PNG, BMP or TIFF picture"
     assert ends(data)  # nothing to wait for
 
 

@@ -18,7 +18,16 @@ def _no_env_file(tmp_path, monkeypatch):
     ("variable", "value"),
     [
         ("WNET_LAYOUT", "heap"),
+        ("WNET_LAYOUT", "flat:("),
+        ("WNET_LAYOUT", "flat:(?P<slide>.+)"),
+        ("WNET_LAYOUT", "ward=slides"),
+        ("WNET_LAYOUT", "default=slides,default=flat"),
         ("WNET_GEOMETRY", "square"),
+        ("WNET_GEOMETRY", "default=square"),
+        ("WNET_PRIORITY", "urgent"),
+        ("WNET_PRIORITY", "1.5"),
+        ("WNET_PRIORITY", "1001"),
+        ("WNET_PRIORITY", "nowhere=1"),
         ("WNET_OBSERVER", "spy"),
         ("WNET_FILE_SETTLE_SECONDS", "-1"),
         ("WNET_SETTLE_SECONDS", "soon"),
@@ -222,3 +231,25 @@ def test_somebody_elses_folder_is_refused(tmp_path):
     os.chown(tmp_path / "run", 65534, 65534)
     with pytest.raises(BadSettings, match="is not a folder of ours"):
         private_folder(tmp_path / "run")
+
+
+def test_each_source_has_its_own_layout_geometry_and_priority(monkeypatch):
+    monkeypatch.setenv("WNET_DROP", "ward=/w,archive=/a,lab=/l")
+    pattern = r"(?P<slide>\d{4,8}),(?P<cell>\d+)\.jpg"
+    monkeypatch.setenv("WNET_LAYOUT", f"archive=dated, lab=flat:{pattern}")
+    monkeypatch.setenv("WNET_GEOMETRY", "archive=whole")
+    monkeypatch.setenv("WNET_PRIORITY", "archive=-10")
+    settings = load_settings()
+    assert [(s.name, s.layout, s.geometry, s.priority) for s in settings.sources] == [
+        ("ward", "slides", "di60", 0), ("archive", "dated", "whole", -10), ("lab", f"flat:{pattern}", "di60", 0),
+    ]  # fmt: skip
+    assert (settings.layout_of_paths, settings.geometry_of_paths) == ("slides", "di60")
+
+
+def test_one_layout_holds_for_all_sources_and_for_paths(monkeypatch):
+    monkeypatch.setenv("WNET_DROP", "ward=/w,archive=/a")
+    monkeypatch.setenv("WNET_LAYOUT", "classes")
+    monkeypatch.setenv("WNET_PRIORITY", "-3")
+    settings = load_settings()
+    assert [(s.layout, s.priority) for s in settings.sources] == [("classes", -3)] * 2
+    assert settings.layout_of_paths == "classes"

@@ -47,3 +47,59 @@ def test_what_is_no_sidecar_is_none(data):
 def test_a_senseless_value_is_left_out_and_the_others_hold(field):
     assert parse(json.dumps(field).encode()) == Sidecar()
     assert parse(json.dumps({"stain": "MGG", **field}).encode()) == Sidecar(stain="MGG")
+
+
+XML = b"""<?xml version="1.0" encoding="ISO-8859-1"?>
+<wnet:slide xmlns:wnet="urn:x" order_id="O-1"><wnet:wbc_10e9_L> 6.1 </wnet:wbc_10e9_L><stain>M&#252;ller \xfc</stain>
+<expected_cells>120</expected_cells><patient><specimen>deeper</specimen></patient></wnet:slide>"""
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("slide.xml", XML),
+        ("SLIDE.XML", XML.replace(b"encoding", b" encoding")),
+        ("slide.csv", "order_id,wbc_10e9_L,stain,expected_cells,x\nO-1,6.1,Müller ü,120,7\n".encode()),
+        ("slide.csv", "\ufefforder_id;wbc_10e9_L;stain;expected_cells\r\nO-1;6,1;Müller ü;120\r\n".encode()),
+    ],
+)
+def test_xml_and_csv_tell_the_same_as_json(name, data):
+    assert parse(data, name) == Sidecar(order_id="O-1", wbc_10e9_L=6.1, stain="Müller ü", expected_cells=120)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("slide.xml", b"<slide><stain>MGG</stain>"),
+        ("slide.xml", b""),
+        ("slide.xml", b'<!DOCTYPE s [<!ENTITY x SYSTEM "file:///etc/hostname">]><s><stain>&x;</stain></s>'),
+        ("slide.xml", b'<!DOCTYPE s [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><s><stain>&b;</stain></s>'),
+        ("slide.xml", b'<!DOCTYPE s SYSTEM "http://nowhere.invalid/x.dtd"><s><stain>MGG</stain></s>'),
+        ("slide.xml", b'<?xml version="1.0" encoding="nonsense"?><s/>'),
+        ("slide.xml", b"<s><stain>&undefined;</stain></s>"),
+        ("slide.xml", b"<s>" * 20_000),
+        ("slide.xml", b"<s>" + b" " * 70_000 + b"</s>"),
+        ("slide.csv", b"order_id,stain\nO-1\n"),
+        ("slide.csv", b"order_id\nO-1\nO-2\n"),
+        ("slide.csv", b"order_id\n"),
+        ("slide.csv", b"order_id\nM\xfcller\n"),
+        ("slide.csv", b'order_id\n"O-1\n'),
+        ("slide.csv", b"\0"),
+    ],
+)
+def test_xml_and_csv_of_any_other_kind_are_no_sidecar(name, data):
+    assert parse(data, name) is None
+
+
+@pytest.mark.parametrize("data", [
+    b"<s><expected_cells>12</expected_cells><expected_cells>120</expected_cells></s>",
+    b"<s expected_cells='12'><expected_cells>120</expected_cells></s>",
+    b"<s><expected_cells>many</expected_cells></s>", b"<s><expected_cells></expected_cells></s>",
+    b"<s><wbc_10e9_L>nan</wbc_10e9_L></s>", b"<s><expected_cells>1<b>2</b>0</expected_cells></s>",
+])  # fmt: skip
+def test_a_field_told_twice_or_without_sense_is_left_out(data):
+    assert parse(data, "slide.xml") == Sidecar()
+
+
+def test_json_numbers_are_numbers():
+    assert parse(b'{"expected_cells": "120", "wbc_10e9_L": 6, "stain": "MGG"}') == Sidecar(wbc_10e9_L=6.0, stain="MGG")

@@ -136,3 +136,31 @@ def test_looking_for_the_bundle_makes_no_database(settings):
     bundle_folder(settings)
     assert not settings.var.exists()
     assert Store(settings.database).file is not None
+
+
+def test_in_dated_folders_a_path_is_the_root_a_day_or_a_slide(drop, make_slide):
+    how = layout("dated")
+    for day in ("20261123", "20261124"):
+        (drop / day).mkdir()
+        make_slide(drop / day, "QC-7", 1)
+    make_slide(drop / "20261124", "S-1", 1)
+    everything = find_slides([drop], how)
+    assert [(s.slide_id, s.folder) for s in everything] == [
+        ("QC-7", "20261123/QC-7"), ("QC-7@20261124", "20261124/QC-7"), ("S-1", "20261124/S-1"),
+    ]  # fmt: skip
+    assert [s.slide_id for s in find_slides([drop / "20261124"], how)] == ["QC-7", "S-1"]
+    assert find_slides([drop / "20261124" / "S-1"], how) == [SlidePath("S-1", drop / "20261124", "S-1")]
+
+
+def test_in_a_flat_folder_slides_are_told_by_names_and_classified(drop, make_slide, batch, tmp_path):
+    for n, picture in enumerate(sorted(make_slide(tmp_path, "x", 4).iterdir())):
+        picture.rename(drop / f"S-{n % 2}_{n}.jpg")
+    how = layout("flat")
+    slides = find_slides([drop], how)
+    assert [s.slide_id for s in slides] == ["S-0", "S-1"]
+    made = batch()
+    made._layout = how
+    told, _ = made.one(slides[0], lambda: None)
+    assert (told["slide_id"], told["state"], told["cells"]["total"], told["problems"]) == ("S-0", "classified", 2, [])
+    with pytest.raises(NoSlides, match="in layout flat"):
+        find_slides([tmp_path / "x"], how)

@@ -138,7 +138,7 @@ def test_nothing_is_made_by_classifying(worker, drop, make_slide, settings):
     [
         (["nowhere"], ["nowhere", "No such file"]),
         (["."], ["no slide there in layout slides"]),
-        (["drop", "--layout", "heap"], ["WNET_LAYOUT", "there are: slides, classes"]),
+        (["drop", "--layout", "heap"], ["WNET_LAYOUT", "there are: slides, classes, dated, flat, manifest"]),
         (["drop", "--geometry", "square"], ["WNET_GEOMETRY", "there are: di60, whole"]),
         (["drop", "--bundle", "nowhere"], ["no bundle at nowhere"]),
         (["drop", "--cells", "no/such/folder.csv"], ["folder.csv", "No such file"]),

@@ -125,10 +125,10 @@ def test_one_that_was_signed_a_moment_ago_is_not_forgotten(store, settings, drop
     (drop / "another").mkdir()
     real = purging.is_gone
 
-    def sign_meanwhile(root, folder):
+    def sign_meanwhile(*place):
         with store.write() as session:
             session.execute(update(RevisionRow).where(RevisionRow.id == revision).values(state="signed"))
-        return real(root, folder)
+        return real(*place)
 
     monkeypatch.setattr(purging, "is_gone", sign_meanwhile)
     assert purge(store, settings, 30, dry_run=False).slides == 0
@@ -142,3 +142,9 @@ def test_only_a_folder_missing_under_a_root_that_is_there_is_gone(tmp_path):
     assert not is_gone(tmp_path / "S-1", "S-2")  # an empty root: an unmounted share
     assert not is_gone(tmp_path / "absent", "S-2")
     assert not is_gone(None, "S-2")
+
+
+def test_a_slide_without_a_folder_of_its_own_is_there_while_a_file_bears_its_name(tmp_path):
+    (tmp_path / "S-1_001.jpg").touch()
+    assert not is_gone(tmp_path, "S-1", "flat")
+    assert is_gone(tmp_path, "S-2", "flat")

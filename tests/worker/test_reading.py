@@ -56,9 +56,9 @@ def test_each_broken_file_is_named_and_its_neighbours_are_read(reader, drop, mak
         "half.jpg": ("unreadable", "truncated JPEG: its end marker is missing"),
         "link.jpg": ("unreadable", "a link, not a file: links are not followed"),
         "pipe.bmp": ("unreadable", "not a plain file"),
-        "rubbish.png": ("unreadable", "not a JPEG, PNG or BMP picture"),
+        "rubbish.png": ("unreadable", "not a JPEG, PNG, BMP or TIFF picture"),
         "small.png": ("misfit", "100x100 pixels: profile di60 takes 340 to 400 a side"),
-        "scan.tif": ("unreadable", "not a JPEG, PNG or BMP picture"),
+        "scan.tif": ("unreadable", "truncated TIFF: its directory is missing"),
     }
     assert {name for name, p in found.items() if p.sha256 is None} == {"link.jpg", "pipe.bmp"}
     assert sum(p.pixels is not None for p in found.values()) == 4

@@ -8,6 +8,7 @@ from sqlmodel import col, select
 
 from smear.files import FileChanging, Stat, open_folder, read_file, sha256, shown
 from smear.layout import FoundPicture, Listing
+from smear.layouts.manifest import DIFFERS, MISSING, UNLISTED
 from smear.pictures import UnreadablePicture
 from smear.store import Store
 from smear.tables import CellRow, PictureRow
@@ -19,10 +20,22 @@ _REMEMBERED: Final = 1000
 
 @dataclass(frozen=True)
 class Recorded:
-    """A file as it was classified: its stat, and the hash of its content where it had one."""
+    """A file as it was classified: its stat, the hash of its content where it had one, what was wrong with it."""
 
     stat: Stat
     sha256: str | None
+    problem: str | None = None
+
+    def stands(self, picture: FoundPicture) -> bool:
+        """Whether a look at the file gives no reason to read it again."""
+        if picture.problem is not None:
+            return picture.problem in {MISSING, self.problem}
+        return self.stat == picture.stat and self.agreed(picture)
+
+    def agreed(self, picture: FoundPicture) -> bool:
+        """Whether a manifest still says of the file what it said when it was classified."""
+        wrong = picture.sha256 is not None and self.sha256 not in {None, picture.sha256}
+        return wrong == (self.problem == DIFFERS) and self.problem != UNLISTED
 
 
 def recorded(store: Store, revision: int) -> dict[str, Recorded]:
@@ -34,7 +47,7 @@ def recorded(store: Store, revision: int) -> dict[str, Recorded]:
             .where(PictureRow.revision == revision)
         )
         return {
-            p.path: Recorded(Stat(p.size, p.mtime_ns, p.ctime_ns, int(p.inode)), getattr(c, "sha256", None))
+            p.path: Recorded(Stat(p.size, p.mtime_ns, p.ctime_ns, int(p.inode)), getattr(c, "sha256", None), p.problem)
             for p, c in rows
         }
 
@@ -54,9 +67,7 @@ class Unchanged:
         return [
             p
             for p in listing.pictures
-            if not (
-                verified.get(p.path) == p.stat or ((k := known.get(shown(p.path))) is not None and k.stat == p.stat)
-            )
+            if not (verified.get(p.path) == p.stat or ((k := known.get(shown(p.path))) is not None and k.stands(p)))
         ]
 
     def remember(self, revision: int, pictures: list[FoundPicture]) -> None:
@@ -74,8 +85,12 @@ def any_new_content(root: Path, folder: str, suspects: list[FoundPicture], known
     contents = {k.sha256 for k in known.values() if k.sha256 is not None}
     for picture in suspects:
         before = known.get(shown(picture.path))
+        if picture.problem is not None:
+            if picture.problem != MISSING and (before is None or before.problem != picture.problem):
+                return True
+            continue
         content = _content(root, folder, picture)
-        if before is not None and content == before.sha256:
+        if before is not None and content == before.sha256 and before.agreed(picture):
             continue
         if content is None or content not in contents or before is not None:
             return True

@@ -20,8 +20,13 @@ REST_SECONDS: Final = 1.0
 
 
 def step(watches: Sequence[SourceWatch], reconciler: Reconciler, now: float) -> None:
-    """Everything once: look at the sources, then bring queue and database together."""
+    """Everything once: look at the sources, the most urgent first, then bring queue and database together.
+
+    Whoever is active over no source leaves queue and database to the others.
+    """
     settled = [watch.step(now) for watch in watches]
+    if not any(watch.active for watch in watches):
+        return
     if reconciler.step(now, settled=any(settled)):
         for watch in watches:
             watch.adopt(now)
@@ -37,7 +42,8 @@ def watch(
     while not stop.is_set():
         try:
             step(watches, reconciler, clock())
-            stop.wait(TICK_SECONDS)
+            if not any(watch.busy for watch in watches):
+                stop.wait(TICK_SECONDS)
         except StoreUnavailable as error:
             log.warning("database is away", reason=str(error))
             stop.wait(REST_SECONDS)

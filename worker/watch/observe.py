@@ -1,5 +1,6 @@
 """File system events as hints: they wake a look at a slide, and losing every one of them loses nothing."""
 
+import logging
 import os
 import threading
 from pathlib import Path
@@ -12,12 +13,19 @@ from watchdog.events import (
     EVENT_TYPE_DELETED,
     EVENT_TYPE_MODIFIED,
     EVENT_TYPE_MOVED,
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
     FileSystemEvent,
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
-from watchdog.observers.polling import PollingObserver
 
 from smear.layout import Layout
 
@@ -26,12 +34,23 @@ log: Final = structlog.get_logger()
 
 ObserverKind = Literal["auto", "native", "polling", "none"]
 
+#: Where the kernel tells nothing, the root's time and the latest slides are looked at this often.
 POLL_SECONDS: Final = 1.0
+#: A start that takes longer goes on aside, so that lease and scan need not wait for it.
+START_SECONDS: Final = 2.0
+#: Who says that the kernel's queue ran over: watchdog has no event for it.
+_OVERFLOW_LOG: Final = "watchdog.observers.inotify_c"
 #: On these the kernel tells nothing of what other hosts write (watchdog issues 409 and 668).
 _NETWORK: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "davfs", "ncpfs"}
 )
-#: Reading a picture makes events too; answering those would wake us by our own work.
+#: All that is asked of the kernel: looking into a folder and reading a picture make events too, and ten thousand
+#: folders looked at would fill its queue.
+_ASKED: Final[list[type[FileSystemEvent]]] = [
+    DirCreatedEvent, DirDeletedEvent, DirMovedEvent, FileCreatedEvent, FileDeletedEvent, FileModifiedEvent,
+    FileMovedEvent, FileClosedEvent,
+]  # fmt: skip
+#: Answering others would wake us by our own work.
 _WRITES: Final = frozenset(
     {EVENT_TYPE_CREATED, EVENT_TYPE_MODIFIED, EVENT_TYPE_MOVED, EVENT_TYPE_DELETED, EVENT_TYPE_CLOSED}
 )
@@ -71,49 +90,114 @@ class _Handler(FileSystemEventHandler):
                     self._wakes.add(slide)
 
 
+class _Overflows(logging.Handler):
+    """Hears that events were lost."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.heard = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "overflow" in record.getMessage():
+            self.heard.set()
+
+
+class _Starting(threading.Thread):
+    """Starts an observer aside: a watch for each of a hundred thousand folders takes the kernel a while."""
+
+    def __init__(self, root: Path, handler: FileSystemEventHandler) -> None:
+        super().__init__(name="observe", daemon=True)
+        self._root, self._handler = os.fspath(root), handler
+        self.observer: BaseObserver | None = None
+        self.refused, self.wanted = "", True
+
+    def run(self) -> None:
+        """Start; where it is wanted no longer, stop again."""
+        try:
+            observer: BaseObserver = Observer()
+            observer.schedule(self._handler, self._root, recursive=True, event_filter=_ASKED)
+            observer.start()
+        except OSError as error:
+            self.refused = error.strerror or str(error)
+            return
+        self.observer = observer
+        if not self.wanted:
+            observer.stop()
+
+
 class Observing:
-    """Observes one root for as long as it is there; a root that goes and comes back is observed anew."""
+    """Observes one root for as long as it is there; a root that goes and comes back is observed anew.
+
+    `polling` delivers no events: it asks the watcher to look often at little (watchdog's own polling would keep every
+    file of an archive in memory, and ask for each every second).
+    """
 
     def __init__(self, root: Path, layout: Layout, kind: ObserverKind) -> None:
         self.wakes = Wakes()
         self._root, self._layout = root, layout
         self._kind = kind if kind != "auto" else "polling" if on_network(root) else "native"
         self._observer: BaseObserver | None = None
+        self._starting: _Starting | None = None
+        self._overflows: _Overflows | None = None
         self._root_identity: tuple[int, int] | None = None
-        self._refused = False
 
     @property
     def kind(self) -> str:
-        """What delivers events now: native, polling, or none, where only the periodic scan finds things."""
+        """What wakes the watcher now: native, polling, or none, where only the periodic scan finds things."""
+        if self._kind == "polling" and self._root_identity is not None:
+            return "polling"
         return self._kind if self._observer is not None else "none"
 
     def step(self) -> bool:
         """See that events flow; True where they have only just begun to, so that a full scan is due."""
         identity = identity_of(self._root)
         if self._observer is not None and identity == self._root_identity and _alive(self._observer):
-            return False
+            if self._overflows is None or not self._overflows.heard.is_set():
+                return False
+            self._overflows.heard.clear()
+            log.warning("events were lost: all is compared", drop=str(self._root))
+            return True
+        if self._starting is not None and identity == self._root_identity:
+            return self._adopt()  # what happened while it started, only a scan finds
         died = self._observer is not None
         begun = identity is not None and (died or identity != self._root_identity)
         self.stop()
         self._root_identity = identity
-        if identity is not None and self._kind != "none" and not self._refused:
-            self._start()
+        if identity is not None and self._kind == "native":
+            self._starting = _Starting(self._root, _Handler(self._root, self._layout, self.wakes))
+            self._starting.start()
+            self._starting.join(START_SECONDS)
+            self._adopt()
         return begun
 
-    def _start(self) -> None:
-        observer: BaseObserver = Observer() if self._kind == "native" else PollingObserver(timeout=POLL_SECONDS)
-        observer.schedule(_Handler(self._root, self._layout, self.wakes), os.fspath(self._root), recursive=True)
-        try:
-            observer.start()
-        except OSError as error:
+    def _adopt(self) -> bool:
+        """Whether the observer that is being started has come up."""
+        if self._starting is None or self._starting.is_alive():
+            return False
+        started, self._starting = self._starting, None
+        if started.observer is None:
             # Out of inotify watches, say: asking again every second would not make more of them.
-            self._refused = True
-            log.warning("no events: slides are found by the periodic scan", reason=str(error))
-            return
-        self._observer = observer
+            self._kind = "polling"
+            log.warning(
+                "the kernel refuses to tell of changes: the folder is polled instead",
+                drop=str(self._root),
+                reason=started.refused,
+                cure="raise fs.inotify.max_user_watches and max_user_instances, then restart",
+            )
+            return False
+        self._overflows = _Overflows()
+        logging.getLogger(_OVERFLOW_LOG).addHandler(self._overflows)
+        self._observer = started.observer
+        return True
 
     def stop(self) -> None:
         """Let the observer's threads go."""
+        if self._starting is not None:
+            self._starting.wanted = False
+            self._starting = None
+        if self._overflows is not None:
+            logging.getLogger(_OVERFLOW_LOG).removeHandler(self._overflows)
+            self._overflows = None
         if self._observer is not None:
             self._observer.stop()
             self._observer.join(timeout=5)

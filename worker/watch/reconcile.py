@@ -10,6 +10,7 @@ from smear.store import Store
 from worker import ledger
 from worker.dead import end_claim
 from worker.ending import SILENT
+from worker.lanes import LANES
 from worker.ledger import Held
 from worker.queue import BrokerUnavailable, depth, publish
 
@@ -61,18 +62,24 @@ class Reconciler:
         overdue = [r for r, since in self._waiting.items() if now - since >= LOST_SECONDS]
         if not overdue or (there := depth(self._app)) is None:
             return
-        # Messages leave in the order they came, so those missing are the oldest. Told too often does no harm.
+        # Messages leave a lane in the order they came, so those missing are next in turn. Told too often does no harm.
         for revision in overdue[: max(len(unclaimed) - there, 0)]:
             log.warning("message lost", revision=revision)
             ledger.publish_again(self._store, revision)
             del self._waiting[revision]
 
     def _publish(self) -> None:
-        room = self._settings.queue_window - len(ledger.unclaimed(self._store))
+        # Each lane has a window of its own: a backlog that fills one keeps no urgent slide from the broker.
+        waiting = ledger.waiting_by_lane(self._store)
+        wanted = [
+            (revision, lane)
+            for lane in LANES
+            for revision in ledger.to_publish(self._store, self._settings.queue_window - waiting[lane], lane)
+        ]
         accepted: list[int] = []
-        for revision in ledger.to_publish(self._store, max(room, 0)):
+        for revision, lane in wanted:
             try:
-                publish(self._app, revision)
+                publish(self._app, revision, lane)
             except BrokerUnavailable as error:
                 if not self._broker_away:
                     log.warning("broker is away; slides wait in the database", reason=str(error))

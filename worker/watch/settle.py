@@ -20,7 +20,8 @@ class _Seen:
     stats: dict[str, Stat] = field(default_factory=dict)
     still_since: dict[str, float] = field(default_factory=dict)
     whole: dict[str, bool] = field(default_factory=dict)
-    sidecar: Stat | None = None
+    told_by: tuple[Stat | None, Stat | None] = (None, None)
+    told_since: float = 0.0
     changed_at: float = 0.0
 
 
@@ -46,16 +47,20 @@ class Settling:
         now: float,
     ) -> Verdict:
         """One look at a slide. `is_whole` reads a file's end; it is asked once for each stat that stands still."""
-        seen = self._slides.setdefault(slide_id, _Seen(changed_at=now))
+        seen = self._slides.setdefault(slide_id, _Seen(changed_at=now, told_since=now))
         self._note(seen, listing, now)
-        enough = listing.complete_marker or 0 < (expected_cells or 0) <= len(listing.pictures)
+        there = sum(picture.problem is None for picture in listing.pictures)
+        enough = listing.complete_marker or 0 < (expected_cells or 0) <= there
         all_here = enough and len(listing.pictures) > 0  # a marker alone waits: some writers put it there first
-        if all_here and self._files_settled(seen, listing, is_whole, now):
+        # A manifest or sidecar that is still being written may name fewer files than there will be.
+        told = now - seen.told_since >= self._file_settle_seconds or seen.told_by == (None, None)
+        if all_here and told and self._files_settled(seen, listing, is_whole, now):
             return Verdict(settled=True, look_again_at=now)
         quiet_at = seen.changed_at + self._settle_seconds
         if now >= quiet_at:
             return Verdict(settled=True, look_again_at=now)
-        still_at = max(seen.still_since.values(), default=now) + self._file_settle_seconds
+        still_at = max(*seen.still_since.values(), seen.told_since, now - self._settle_seconds)
+        still_at += self._file_settle_seconds
         return Verdict(settled=False, look_again_at=still_at if all_here and still_at > now else quiet_at)
 
     def _note(self, seen: _Seen, listing: Listing, now: float) -> None:
@@ -68,9 +73,12 @@ class Settling:
         for path in gone:
             del seen.still_since[path]
             seen.whole.pop(path, None)
-        if changed or gone or listing.sidecar != seen.sidecar:
+        told_by = (listing.sidecar, listing.manifest)
+        if told_by != seen.told_by:
+            seen.told_since = now
+        if changed or gone or told_by != seen.told_by:
             seen.changed_at = now
-        seen.stats, seen.sidecar = stats, listing.sidecar
+        seen.stats, seen.told_by = stats, told_by
 
     def _files_settled(
         self, seen: _Seen, listing: Listing, is_whole: Callable[[FoundPicture], bool], now: float

@@ -11,6 +11,7 @@ from worker.watch import loop
 class FakeWatch:
     def __init__(self, settled=False):
         self.settled, self.adopted, self.steps = settled, 0, []
+        self.active, self.busy = True, False
 
     def step(self, now):
         self.steps.append(now)
@@ -63,3 +64,28 @@ def test_a_loop_that_is_told_to_stop_does_not_begin(clock):
     watch = FakeWatch()
     loop.watch([watch], FakeReconciler([]), stop, clock)
     assert watch.steps == []
+
+
+def test_whoever_is_active_over_no_source_leaves_queue_and_database_alone():
+    watches, reconciler = [FakeWatch(), FakeWatch()], FakeReconciler([True])
+    for watch in watches:
+        watch.active = False
+    loop.step(watches, reconciler, 5.0)
+    assert reconciler.told == []
+    watches[1].active = True
+    loop.step(watches, reconciler, 6.0)
+    assert reconciler.told == [False]
+
+
+def test_a_watch_that_has_more_to_do_is_not_kept_resting(monkeypatch, clock):
+    monkeypatch.setattr(loop, "TICK_SECONDS", 3600)  # a rest would outlast the test
+    stop, watch = threading.Event(), FakeWatch()
+    watch.busy = True
+
+    def ticking():
+        if len(watch.steps) == 50:
+            stop.set()
+        return clock.pass_(1)
+
+    loop.watch([watch], FakeReconciler([False] * 60), stop, ticking)
+    assert len(watch.steps) == 51

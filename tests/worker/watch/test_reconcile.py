@@ -15,7 +15,7 @@ class FakeBroker:
         self.up, self.messages, self.accepted = True, [], 0
         self.room = None
 
-    def publish(self, _app, revision):
+    def publish(self, _app, revision, _lane=None):
         if not self.up or (self.room is not None and len(self.messages) >= self.room):
             raise BrokerUnavailable("refused")
         self.messages.append(revision)

@@ -1,0 +1,133 @@
+"""`worker watch --dry-run`: which slides a source shows, which files match nothing, and why. No database is opened."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from smear.files import shown
+from smear.layout import Layout, is_blood, layout
+from smear.settings import Settings
+from smear.sources import Source
+
+
+_LINK: Final = "a link: links are not followed"
+
+
+@dataclass(frozen=True)
+class SeenSlide:
+    """A slide as the watcher would see it: its folder and pictures, and what is wrong with it at a glance."""
+
+    source: str
+    slide_id: str
+    folder: str
+    pictures: int
+    complete: bool
+    sidecar: str | None
+    blood: bool
+    problems: list[dict[str, str]] = field(default_factory=list)
+
+    def to_object(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A file or folder that belongs to no slide, or a source that cannot be read (`file` is then its own)."""
+
+    source: str
+    file: str
+    reason: str
+    away: bool = False
+
+    def to_object(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {"source": self.source, "file": self.file, "reason": self.reason}
+
+
+def dry_run(settings: Settings) -> Iterator[SeenSlide | Stranger]:
+    """Every source's slides, then every file of it that matches nothing."""
+    for source in settings.sources:
+        how = layout(source.layout)
+        try:
+            folders = set[str]()
+            for seen, folder in _slides(source, how, settings.not_blood):
+                folders.add(folder)
+                yield seen
+            yield from _strangers(source, how, folders)
+        except OSError as error:
+            yield Stranger(source.name, str(source.root), f"cannot be read: {error.strerror}", away=True)
+
+
+def _slides(source: Source, how: Layout, not_blood: str) -> Iterator[tuple[SeenSlide, str]]:
+    names = set[str]()
+    for plain_id, folder in sorted(how.slides(source.root), key=lambda slide: slide[1]):
+        slide_id = how.other_name(plain_id, folder) if plain_id in names else plain_id
+        names.add(slide_id)
+        blood = is_blood(slide_id, not_blood)
+        try:
+            listing = how.look(source.root, folder)
+        except OSError as error:
+            problem = {"file": "", "reason": f"cannot be read: {error.strerror}"}
+            yield SeenSlide(source.name, slide_id, shown(folder), 0, False, None, blood, [problem]), folder
+            continue
+        problems = [{"file": shown(p.path), "reason": p.problem} for p in listing.pictures if p.problem is not None]
+        if not listing.pictures:
+            problems = [{"file": "", "reason": "no pictures: no slide yet"}]
+        sidecar = None if listing.sidecar_name is None else shown(listing.sidecar_name)
+        yield (
+            SeenSlide(
+                source.name,
+                slide_id,
+                shown(folder),
+                len(listing.pictures),
+                listing.complete_marker,
+                sidecar,
+                blood,
+                problems,
+            ),
+            folder,
+        )
+
+
+def _strangers(source: Source, how: Layout, folders: set[str]) -> Iterator[Stranger]:
+    root = os.fspath(source.root)
+
+    def away(error: OSError) -> None:
+        raise error
+
+    def stranger(path: str, reason: str) -> Stranger:
+        return Stranger(source.name, shown(path), reason)
+
+    # `walk` follows no links; what it could not enter has been named among the slides.
+    for here, inner, files in os.walk(root, onerror=away if not os.access(root, os.R_OK) else None):
+        inside = os.path.relpath(here, root)
+        for name in sorted(inner):
+            path = os.path.normpath(f"{inside}/{name}")
+            if Path(here, name).is_symlink():
+                yield stranger(path, _LINK)
+            elif name.startswith("."):
+                yield stranger(path, "its name begins with a dot: hidden")
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        for name in sorted(files):
+            path = os.path.normpath(f"{inside}/{name}")
+            if (why := _why(how, folders, path, Path(here, name))) is not None:
+                yield stranger(path, why)
+
+
+def _why(how: Layout, folders: set[str], path: str, file: Path) -> str | None:
+    if (why := how.stranger(path)) is not None:
+        return why
+    slide = how.slide_of(path)
+    if slide is None or slide[1] not in folders:
+        return "no picture of its slide is there"
+    try:
+        kind = file.lstat().st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(kind):
+        return _LINK
+    return None if stat.S_ISREG(kind) else "not a plain file"

@@ -1,0 +1,100 @@
+"""`worker rescan`: a source compared whole and at once; what differs is opened, and the watcher takes it from there."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+from smear.files import FileChanging
+from smear.layout import Listing, layout
+from smear.sources import Source
+from smear.store import Store
+from worker import ledger
+from worker.ledger import Known
+from worker.watch.changes import Unchanged, any_new_content, recorded
+from worker.watch.look import settled_signature
+
+
+_BATCH = 500
+Verdict = Literal["same", "new", "changed", "under way", "left alone", "cannot be read", "away"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A slide that is not as the database has it, or that could not be compared; `slide_id` is empty for the source."""
+
+    source: str
+    slide_id: str
+    found: Verdict
+    reason: str
+
+    def to_object(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return dict(vars(self))
+
+
+class Rescan:
+    """Compares every slide of a source: files by size, times and inode, or with `by_hash` by every byte.
+
+    A slide that is new or holds something new becomes a revision that is arriving; the watcher settles it as any other,
+    so that nothing half-written is classified, and it does no harm beside a watcher or without one.
+    """
+
+    def __init__(self, store: Store, source: Source, *, by_hash: bool) -> None:
+        self._store, self._source, self._by_hash = store, source, by_hash
+        self.source = source.name
+        self._layout = layout(source.layout)
+        self._row = ledger.register_source(store, source)
+        #: How many slides came to which verdict.
+        self.counts: Counter[Verdict] = Counter()
+
+    def run(self, progress: Callable[[], object] = lambda: None) -> Iterator[Difference]:
+        """Compare; yields what differs. `progress` is called after each slide."""
+        try:
+            found = self._layout.survey(self._source.root)
+            while batch := list(islice(found, _BATCH)):
+                known = ledger.known_of(self._store, self._row, [slide_id for slide_id, _, _ in batch])
+                for slide_id, folder, _ in batch:
+                    yield from self._compare(slide_id, folder, known.get(slide_id))
+                    progress()
+        except OSError as error:
+            self.counts["away"] += 1
+            yield Difference(self._source.name, "", "away", f"the drop folder cannot be read: {error.strerror}")
+
+    def _compare(self, slide_id: str, folder: str, known: Known | None) -> Iterator[Difference]:
+        if known is not None and known.folder != folder:
+            slide_id = self._layout.other_name(slide_id, folder)
+            known = ledger.known_slide(self._store, self._row, slide_id)
+        try:
+            verdict, reason = self._verdict(slide_id, folder, known)
+        except FileChanging:
+            verdict, reason = "under way", "a file is being written"
+        except OSError as error:
+            verdict, reason = "cannot be read", error.strerror or str(error)
+        self.counts[verdict] += 1
+        if verdict in {"new", "changed", "cannot be read"}:
+            yield Difference(self._source.name, slide_id, verdict, reason)
+
+    def _verdict(self, slide_id: str, folder: str, known: Known | None) -> tuple[Verdict, str]:
+        if known is not None and known.state in {"arriving", "queued"}:
+            return "under way", known.state
+        if known is not None and known.state == "listed":
+            return "left alone", known.state
+        listing = self._layout.look(self._source.root, folder)
+        if known is None:
+            if not listing.pictures:
+                return "left alone", "no pictures"
+            ledger.open_slide(self._store, self._row, slide_id, folder)
+            return "new", "not seen before"
+        if not self._differs(listing, known):
+            return "same", ""
+        ledger.open_revision(self._store, known)
+        return "changed", "its files hold what was not classified"
+
+    def _differs(self, listing: Listing, known: Known) -> bool:
+        before = recorded(self._store, known.revision)
+        if not before and known.signature == settled_signature(listing):
+            return False  # it failed without ever being read: there is no hash to compare with
+        suspects = list(listing.pictures) if self._by_hash else Unchanged().suspects(known.revision, listing, before)
+        return any_new_content(self._source.root, listing.folder, suspects, before)
