@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 
 from smear import bundle
-from smear.bundle import Bundle
 from smear.decision import OutsideScore
 from smear.geometry import Profile, profile
 from smear.labelled import BadDataFolder, LabelledCell, Pixels, load_pixels, read_folder
@@ -21,8 +20,8 @@ from trainer.colours import all_standardised
 from trainer.cv.command import cv
 from trainer.evaluate import evaluate as evaluate_subject
 from trainer.evaluate import open_subject
-from trainer.export import weights_from_bundle
-from trainer.fit import Training, run
+from trainer.make import make
+from trainer.models import catalogue
 from trainer.options import (
     Across,
     AsJson,
@@ -33,6 +32,7 @@ from trainer.options import (
     Epochs,
     Geometry,
     Init,
+    ModelName,
     Name,
     Out,
     Outside,
@@ -58,12 +58,6 @@ class Part(StrEnum):
     HOLDOUT = "holdout"
 
 
-class Model(StrEnum):
-    """The networks that can be described."""
-
-    WNET = "wnet"
-
-
 Network = Annotated[Path, typer.Argument(help="A bundle's folder, or the checkpoint file of an unfinished run.")]
 
 
@@ -74,11 +68,11 @@ def main() -> None:
 
 @app.command()
 def describe(
-    model: Annotated[Model, typer.Option(help="Network.")] = Model.WNET,
+    model: ModelName = "wnet",
     data: Annotated[Path | None, typer.Option(help="Count this data folder's cells instead.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Print the network layer by layer, or with --data the cells of a data folder by type."""
+    """Print a model layer by layer, or with --data the cells of a data folder by type."""
     console = Console(stderr=True)
     with plain_errors(console):
         if data is not None:
@@ -89,9 +83,11 @@ def describe(
             else:
                 Console().print(terminal.type_table(table))
         elif json:
-            terminal.print_json({"model": model.value} | description.as_json(description.layers()))
+            which = catalogue.model(model)
+            terminal.print_json(description.as_json(which.name, which.layers()))
         else:
-            Console().print(terminal.layer_table(description.layers()))
+            which = catalogue.model(model)
+            Console().print(terminal.layer_table(which.title, which.layers()))
 
 
 @app.command()
@@ -249,27 +245,11 @@ def _make(order: produce.Order, across: bool, threads: int, console: Console, js
     produce.check_name(order.out, order.name)
     prepare_torch(threads)
     with terminal.bars(console) as bars:
-        made = _fit(order, bars)
+        made = make(order, bars)
     if json:
         terminal.print_json({"bundle": made.bundle_id, "folder": str(made.folder), "scores": made.manifest.scores})
     else:
         terminal.say_made(made, console)
-
-
-def _fit(order: produce.Order, bars: Bars) -> Bundle:
-    choice = training_set.choose(order.data, order.recipe.inner_share, training_set.withheld(), order.replay)
-    others = produce.read_others(order)
-    loaded = training_set.load(choice, order.geometry, bars.reading(None), skip_unusable=order.skip_unusable)
-    terminal.say_refused(loaded.refused, bars.progress.console)
-    training = Training(order.recipe, loaded, order.seed, weights_from_bundle(order.init) if order.init else None)
-    checkpoint = produce.checkpoint_of(order, loaded)
-    if (state := checkpoint.load()) is not None:
-        training.restore(state)
-    on_step, on_epoch = bars.training(training.epochs_done, order.recipe.epochs, training.steps_per_epoch)
-    run(training, checkpoint, on_epoch, on_step)
-    made = produce.produce(order, choice, loaded, training.average, others)
-    checkpoint.remove()
-    return made
 
 
 def _pixels(cells: list[LabelledCell], folder: Path, geometry: Profile, bars: Bars) -> Pixels:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from smear import bundle, shipped
 from smear.cells import CELL_TYPES
-from trainer import cli, terminal
+from trainer import cli, make, terminal
 from trainer.recipes import BEST
 
 
@@ -97,7 +97,7 @@ def test_fit_makes_a_bundle_and_goes_on_after_an_interruption_to_the_same_one(ma
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "run", stop_after_one)
+        patch.setattr(make, "run", stop_after_one)
         interrupted = trainer(*call, "--out", tmp_path / "two")
     assert interrupted.exit_code == 1
     assert "the same command goes on" in _one_sentence(interrupted)
