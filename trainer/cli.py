@@ -12,7 +12,7 @@ from smear import bundle
 from smear.decision import OutsideScore
 from smear.geometry import Profile, profile
 from smear.labelled import BadDataFolder, LabelledCell, Pixels, load_pixels, read_folder
-from trainer import cross_validated, produce, recipes, terminal, training_set
+from trainer import cross_validated, lisc, produce, recipes, terminal, training_set
 from trainer import describe as description
 from trainer import split as splitting
 from trainer.calibrate import CHOSEN_SCORE
@@ -43,12 +43,14 @@ from trainer.options import (
     prepare_torch,
     profile_of,
 )  # fmt: skip
+from trainer.paper.command import paper
 from trainer.recipes import BEST, FINETUNE, Recipe
 from trainer.terminal import Bars, plain_errors
 
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="Trains W-Net.")
 app.command()(cv)
+app.command()(paper)
 
 
 class Part(StrEnum):
@@ -101,6 +103,24 @@ def split(
         splitting.write(drawn, out)
         slides = ", ".join(f"{name} ({len(cells)} cells)" for name, cells in drawn.slides.items())
         console.print(f"hold-out of {len(drawn.holdout)} cells; slides {slides}", highlight=False)
+
+
+@app.command()
+def import_lisc(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="LISC as its owner gives it.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Data folder to make.")],
+    json: AsJson = False,
+) -> None:
+    """Cut the cells out of LISC's scenes, by its masks, to a data folder for geometry `whole`."""
+    console = Console(stderr=True)
+    with plain_errors(console):
+        made = lisc.import_lisc(source, out)
+    if json:
+        terminal.print_json({"scenes": made.scenes, "mixed_scenes_left_out": made.mixed, "cells": made.cells})
+    else:
+        cells = ", ".join(f"{name} {n}" for name, n in made.cells.items())
+        left = f"; {made.mixed} scenes of several classes left out" if made.mixed else ""
+        console.print(f"{made.scenes} scenes in {out}: {cells}{left}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -159,6 +159,15 @@ def print_cv(found: dict[str, Any], out: Path) -> None:
     Console().print(table)
 
 
+def say_table(found: dict[str, Any], out: Path, console: Console) -> None:
+    """Class average of every row, and where the rest is."""
+    for row in found["rows"]:
+        average = row["class_average"]
+        line = f"{row['title']}: {average['value']:.1f} % ({average['low']:.1f} to {average['high']:.1f})"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"the report is {out / 'table.html'}", markup=False, highlight=False, soft_wrap=True)
+
+
 def _say(console: Console, sentence: str) -> None:
     console.print(f"trainer: {' '.join(sentence.split())}", markup=False, highlight=False, soft_wrap=True)
 

@@ -53,7 +53,7 @@ def _forest(seed: int) -> Pipeline:
 
 
 def _mlp(seed: int) -> Pipeline:
-    network = MLPClassifier((100,), alpha=1e-3, batch_size=200, max_iter=200, random_state=seed)
+    network = MLPClassifier((100,), alpha=1e-3, max_iter=200, random_state=seed)
     return make_pipeline(StandardScaler(), network)
 
 

@@ -112,11 +112,11 @@ def standing_in(order: PaperOrder, orders: Mapping[str, Order]) -> dict[str, Pat
     for run in order.have:
         info = open_run(run).info
         for name, wanted in orders.items():
-            if name not in found and not _differing(info, wanted, hashes):
+            if name not in found and not differing(info, wanted, hashes):
                 found[name] = run
                 break
         else:
-            closest = min((_differing(info, wanted, hashes) for wanted in orders.values()), key=len, default=[])
+            closest = min((differing(info, wanted, hashes) for wanted in orders.values()), key=len, default=[])
             raise BadOrder(
                 f"{run} stands for no row of this table: it differs in {', '.join(closest) or 'everything'} from the"
                 " row that is nearest"
@@ -124,8 +124,8 @@ def standing_in(order: PaperOrder, orders: Mapping[str, Order]) -> dict[str, Pat
     return found
 
 
-def _differing(info: RunInfo, wanted: Order, hashes: dict[Path, str]) -> list[str]:
-    """What is not the same about a finished run and an order."""
+def differing(info: RunInfo, wanted: Order, hashes: dict[Path, str]) -> list[str]:
+    """What is not the same about a finished run and an order; `hashes` keeps what was read of data folders."""
     if wanted.data not in hashes:
         hashes[wanted.data] = data_sha256(read_folder(wanted.data))
     ours: dict[str, Any] = {
@@ -138,6 +138,8 @@ def _differing(info: RunInfo, wanted: Order, hashes: dict[Path, str]) -> list[st
         "data": info.data_sha256, "geometry": info.geometry, "start": info.init, "variant": info.variant,
         "tune": info.tune,
     }  # fmt: skip
+    if info.refused and info.data == wanted.data.resolve().name:
+        theirs["data"] = ours["data"]  # of the pictures that could be used, which nobody knows without reading them
     other = [name for name, value in ours.items() if theirs[name] != value]
     if "model" not in other and "recipe" not in other:
         settings = asdict(wanted.recipe)

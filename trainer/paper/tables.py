@@ -64,10 +64,39 @@ def _curve() -> tuple[Row, ...]:
     return tuple(rows)
 
 
+_OLDER_NOTES: Final = (
+    (
+        "The families see 249 numbers a picture: colour, texture and shape of the whole picture. The nucleus is not"
+        " segmented, which older work did first; that step is not repeated here."
+    ),
+    "Their settings were fixed beforehand and not searched for; a search could only raise their figures.",
+    (
+        "Where nobody knows the patients, pictures of one patient may be on both sides of a split. Whatever the camera"
+        " and the stain of a day leave in a picture's colour is then an answer that these features read well."
+    ),
+)
+_RESNET_NOTES: Final = (
+    (
+        "The paper's settings: momentum 0.9, rate 0.001 throughout, decay 1e-4 (taken as weight decay), batch 32, 50"
+        " epochs, 224 x 224 pixels made from the same window as W-Net's 128. Not given in what this project has of the"
+        " paper: the initial weights (here random), the momentum of batch normalisation's running statistics (here"
+        " 0.01), augmentation (here none), how a picture is standardised (here as for W-Net)."
+    ),
+    (
+        'A row "statistics recomputed" has the very weights of the row above it; only mean and variance in batch'
+        " normalisation were taken anew over the training part."
+    ),
+)
 _GROUPED: Final = (
-    "Cells of one slide or patient, where these are known, are never on both sides of a split; so folds differ in size"
-    " and in difficulty, and so do few of them, more than chance alone would have it.",
-    "The paper's figures are of LISC, which may not be redistributed; the small set here is another one.",
+    (
+        "Cells of one slide or patient, where these are known, are never on both sides of a split; so the folds differ"
+        " in size and in difficulty, more than chance alone would have it."
+    ),
+    "The paper's figures are of LISC, which may not be redistributed; where the small set is another one, they differ.",
+)
+_CURVE_NOTE: Final = (
+    "Every network of the learning curve takes as many steps, whatever the share of the cells: fewer cells are seen"
+    " more often."
 )
 
 TABLES: Final = {
@@ -75,13 +104,7 @@ TABLES: Final = {
     for table in (
         Table(
             1, "the older families", 10, _older(),
-            (
-                "The families see 249 numbers a picture: colour, texture and shape of the whole picture. The nucleus is not"
-                " segmented, which older work did first; that step is not repeated here.",
-                "Their settings were fixed beforehand and not searched for; a search could only raise their figures.",
-                "Where nobody knows the patients, pictures of one patient may be on both sides of a split. Whatever the"
-                " camera and the stain of a day leave in a picture's colour is then an answer that these features read well.",
-            ),
+            _OLDER_NOTES,
         ),
         Table(2, "cells by type", 0, (), ()),
         Table(
@@ -99,14 +122,7 @@ TABLES: Final = {
                 Row("healthy", "ResNet50, a healthy run", "resnet50", "healthy", beside="paper"),
                 Row("group-norm", "ResNet50 with group normalisation", "resnet50-gn", "healthy", beside="healthy"),
             ),
-            (
-                "The paper's settings: momentum 0.9, rate 0.001 throughout, decay 1e-4 (taken as weight decay), batch 32, 50"
-                " epochs, 224 x 224 pixels made from the same window as W-Net's 128. Not given in what we have of the paper:"
-                " the initial weights (here random), the momentum of batch normalisation's running statistics (here 0.01),"
-                " augmentation (here none), the standardisation of a picture (here as W-Net's).",
-                "A row \"statistics recomputed\" has the very weights of the row above it; only mean and variance in batch"
-                " normalisation were taken anew over the training part.",
-            ),
+            _RESNET_NOTES,
         ),
         Table(
             5, "W-Net from scratch on the small set", 5,
@@ -127,11 +143,7 @@ TABLES: Final = {
                     on_target=True, further=True, beside="scratch"),
                 *_curve(),
             ),
-            (
-                *_GROUPED,
-                "Every network of the learning curve takes as many steps, whatever the share of the cells: fewer cells are"
-                " seen more often.",
-            ),
+            (*_GROUPED, _CURVE_NOTE),
         ),
     )
 }  # fmt: skip
