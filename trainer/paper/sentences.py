@@ -70,9 +70,7 @@ def depth(told: Told) -> str:
             f" {_average(recomputed)}, {moved:+.1f} points by the asking alone."
         )
     parts += [
-        f"{row.title} comes to {_average(row)}."
-        for key in ("healthy", "group-norm")
-        if (row := by_name.get(key)) is not None
+        f"{row.title}: {_average(row)}." for key in ("healthy", "group-norm") if (row := by_name.get(key)) is not None
     ]
     if by_name:
         parts.append(
