@@ -52,13 +52,13 @@ def repeat(order: PaperOrder, jobs: int, console: Console) -> dict[str, Any]:
         cv.check(one, across=True)
     folders = standing_in(order, orders)
     counts = describe.table2(read_folder(order.data)) if order.table.number == 2 else []
-    told = _tell(order, folders, counts)
+    told = _tell(order, folders, counts, init)
     for name, one in orders.items():
         if name not in folders:
             console.print(f"row {name}", highlight=False)
             _run(one, jobs, console)
             folders[name] = one.out
-        told = _tell(order, folders, counts)
+        told = _tell(order, folders, counts, init)
         write(order.out, told)
     write(order.out, told)
     return told.as_json()
@@ -74,10 +74,12 @@ def write(out: Path, told: Told) -> None:
     write_json(out / RESULT, told.as_json())
 
 
-def _tell(order: PaperOrder, folders: dict[str, Path], counts: list[tuple[str, int, float]]) -> Told:
+def _tell(
+    order: PaperOrder, folders: dict[str, Path], counts: list[tuple[str, int, float]], start: Bundle | None
+) -> Told:
     return tell(
         order.table, folders, order.rows, data=order.data_name, folds=order.folds or order.table.folds,
-        counts=counts, command=order.command,
+        counts=counts, start=start, command=order.command,
     )  # fmt: skip
 
 

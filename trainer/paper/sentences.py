@@ -21,7 +21,14 @@ def introduction(told: Told) -> str:
         f" {told.data}."
     )
     kept = grouping(told.rows[0].facts.run.info.grouping) if told.rows else ""
-    return f"{run} {kept}".strip()
+    start = ""
+    if told.start is not None:
+        data = told.start.manifest.data
+        start = (
+            f"Rows trained further start from {told.start.bundle_id}, trained on {data.images:,} pictures of"
+            f" {data.name}."
+        )
+    return " ".join(part for part in (run, kept, start) if part)
 
 
 def comparability(told: Told) -> str:

@@ -7,11 +7,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from smear.bundle import Bundle
 from smear.cells import CELL_TYPES
 from trainer.compare.paired import PairResult, compare
 from trainer.paper.curve import Point, points
 from trainer.paper.published import COUNTS, PUBLISHED, Published
 from trainer.paper.tables import Row, Table
+from trainer.recipes import RECIPES
 from trainer.report.facts import Facts, facts
 from trainer.run_folder import open_run, read_result
 
@@ -45,7 +47,11 @@ class RowTold:
 
 @dataclass(frozen=True)
 class Told:
-    """All of it. `missing` rows have not been run, `left_out` were not asked for; `counts` is Table 2's, by type."""
+    """All of it.
+
+    `missing` rows have not been run, `left_out` were not asked for; `counts` is Table 2's, by type; `start` is the
+    network that rows were trained further from.
+    """
 
     table: Table
     data: str
@@ -56,6 +62,7 @@ class Told:
     folds: int
     counts: tuple[tuple[str, int, float], ...]
     curve: tuple[Point, ...]
+    start: Bundle | None
     command: str
 
     @property
@@ -74,6 +81,8 @@ class Told:
         lines = [what if everywhere else f"{what} ({', '.join(names)})" for what, names in found.items()]
         if self.table.folds and self.folds != self.table.folds:
             lines.append(f"{self.folds} instead of {self.table.folds} folds")
+        if self.start is not None and (short := _shortened(self.start)):
+            lines.append(f"the network of the large set: {short}")
         if self.left_out:
             lines.append(f"without the rows {', '.join(row.name for row in self.left_out)}")
         if self.missing:
@@ -105,13 +114,20 @@ class Told:
             ],
             "rows": [_row_json(told) for told in self.rows],
             "curve": [point.as_json() for point in self.curve],
+            "start": self.start.bundle_id if self.start else None,
             "command": self.command,
         }
 
 
+def _shortened(start: Bundle) -> str | None:
+    """What has to be said of a network that was trained for another number of epochs than its recipe's."""
+    own, epochs = RECIPES.get(str(start.manifest.recipe.get("name"))), start.manifest.recipe.get("epochs")
+    return None if own is None or own.epochs == epochs else f"{epochs} instead of the recipe's {own.epochs} epochs"
+
+
 def tell(
     table: Table, folders: Mapping[str, Path], chosen: Sequence[Row], *, data: str, folds: int,
-    counts: Sequence[tuple[str, int, float]], command: str,
+    counts: Sequence[tuple[str, int, float]], start: Bundle | None = None, command: str,
 ) -> Told:  # fmt: skip
     """Count everything that the report tells; `folders` are those of the finished rows. Raises UnfinishedRun."""
     rows: list[RowTold] = []
@@ -124,7 +140,7 @@ def tell(
         table, data, images, tuple(rows),
         tuple(row for row in chosen if row.name not in folders),
         tuple(row for row in table.rows if row not in chosen),
-        folds, tuple(counts), points(table, {name: told.facts for name, told in by_name.items()}), command,
+        folds, tuple(counts), points(table, {name: told.facts for name, told in by_name.items()}), start, command,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ def order(make_data, tmp_path):
                  "target_geometry": profile("whole")}  # fmt: skip
         return PaperOrder(TABLES[number], **(given | more))
 
-    data, target = make_data(), make_data(per_type=5, name="small")
+    data, target = make_data(name="cells"), make_data(per_type=5, name="small")
     return make
 
 
@@ -43,7 +43,7 @@ def test_the_papers_settings_are_in_the_tables_that_repeat_them(order):
     )  # fmt: skip
     assert (small.epochs, small.batch) == (4000, 5)
     assert tables[5]["paper"].data.name == "small"
-    assert tables[4]["paper"].data.name == "data"
+    assert tables[4]["paper"].data.name == "cells"
 
 
 def test_table_6_trains_further_beside_from_scratch_at_every_share(order):

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -116,6 +117,16 @@ def test_the_learning_curve_has_a_point_a_share_and_a_picture(make_run, tmp_path
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert "data:image/png" in page(told, (tmp_path / "curve.png").read_bytes())
     assert "| 10 %, about 7 cells |" in markdown(told)
+
+
+def test_the_network_that_rows_start_from_is_named_and_its_shortening_stands_in_the_title(make_run, shipped_bundle):
+    recipe = shipped_bundle.manifest.recipe | {"name": "best", "epochs": 7}
+    start = replace(shipped_bundle, manifest=shipped_bundle.manifest.model_copy(update={"recipe": recipe}))
+    rows = [row for row in TABLES[6].rows if row.name == "further"]
+    told = tell(TABLES[6], {"further": make_run("r")}, rows, data="x", folds=5, counts=[], start=start, command="")
+    assert "the network of the large set: 7 instead of the recipe's 50 epochs" in told.title
+    assert f"start from {shipped_bundle.bundle_id}, trained on" in sentences.introduction(told)
+    assert told.as_json()["start"] == shipped_bundle.bundle_id
 
 
 def test_how_many_cells_a_figure_takes_is_read_between_the_points_of_the_curve():
