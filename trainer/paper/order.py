@@ -116,7 +116,8 @@ def standing_in(order: PaperOrder, orders: Mapping[str, Order]) -> dict[str, Pat
                 found[name] = run
                 break
         else:
-            closest = min((differing(info, wanted, hashes) for wanted in orders.values()), key=len, default=[])
+            all_other = [differing(info, wanted, hashes) for wanted in orders.values()]
+            closest = min(all_other, key=lambda other: ("model" in other, "recipe" in other, len(other)), default=[])
             raise BadOrder(
                 f"{run} stands for no row of this table: it differs in {', '.join(closest) or 'everything'} from the"
                 " row that is nearest"
