@@ -63,28 +63,28 @@ def crop(rgb: RGB, window_px: int) -> RGB:
     return rgb[top_px : top_px + window_px, left_px : left_px + window_px]
 
 
-def resize(rgb: RGB) -> RGB:
-    """To (128, 128, 3): halved by exact 2x2 means while twice too large, then OpenCV's bit-exact bilinear.
+def resize(rgb: RGB, side_px: int = SIDE_PX) -> RGB:
+    """To (side_px, side_px, 3): halved by exact 2x2 means while twice too large, then OpenCV's bit-exact bilinear.
 
     Bit-exact on every processor, unlike area or plain bilinear interpolation, and free of aliasing.
     """
-    while min(rgb.shape[:2]) >= 2 * SIDE_PX:
+    while min(rgb.shape[:2]) >= 2 * side_px:
         height_px, width_px = rgb.shape[0] // 2, rgb.shape[1] // 2
         quads = rgb[: 2 * height_px, : 2 * width_px].reshape(height_px, 2, width_px, 2, 3)
         rgb = ((quads.sum(axis=(1, 3), dtype=np.uint16) + 2) // 4).astype(np.uint8)
-    out: npt.NDArray[np.uint8] = cv2.resize(rgb, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_LINEAR_EXACT)  # type: ignore[assignment]
+    out: npt.NDArray[np.uint8] = cv2.resize(rgb, (side_px, side_px), interpolation=cv2.INTER_LINEAR_EXACT)  # type: ignore[assignment]
     return out
 
 
-def fit(rgb: RGB, geometry: Profile) -> RGB:
-    """A decoded picture of any size the profile accepts, as the network sees it: (128, 128, 3) uint8."""
+def fit(rgb: RGB, geometry: Profile, side_px: int = SIDE_PX) -> RGB:
+    """A decoded picture of any size the profile accepts, as the network sees it: (side_px, side_px, 3) uint8."""
     geometry.check_size(rgb.shape[1], rgb.shape[0])
-    return resize(rgb if geometry.window_px is None else crop(rgb, geometry.window_px))
+    return resize(rgb if geometry.window_px is None else crop(rgb, geometry.window_px), side_px)
 
 
-def prepare(data: bytes, geometry: Profile) -> RGB:
-    """Decode, crop and resize one picture file: its bytes -> (128, 128, 3) uint8 RGB.
+def prepare(data: bytes, geometry: Profile, side_px: int = SIDE_PX) -> RGB:
+    """Decode, crop and resize one picture file: its bytes -> (side_px, side_px, 3) uint8 RGB, 128 for W-Net.
 
     Raises UnreadablePicture or MisfitPicture, whose text is the reason to show.
     """
-    return fit(decode(data, geometry.check_size, _SCRATCH), geometry)
+    return fit(decode(data, geometry.check_size, _SCRATCH), geometry, side_px)

@@ -76,8 +76,8 @@ def data_sha256(cells: Iterable[LabelledCell]) -> str:
 
 @dataclass(frozen=True)
 class Pixels:
-    """A data set in memory: images (N, 128, 128, 3) uint8 RGB, labels (N,) int64 into CELL_TYPES, the cells, and
-    what could not be used with its reason.
+    """A data set in memory: images (N, 128, 128, 3) uint8 RGB (or of another side, where a network wants that), labels
+    (N,) int64 into CELL_TYPES, the cells, and what could not be used with its reason.
     """
 
     images: npt.NDArray[np.uint8]
@@ -87,16 +87,19 @@ class Pixels:
 
 
 def load_pixels(
-    cells: list[LabelledCell], geometry: Profile, progress: Callable[[Iterator[object]], Iterator[object]] = iter
+    cells: list[LabelledCell],
+    geometry: Profile,
+    progress: Callable[[Iterator[object]], Iterator[object]] = iter,
+    side_px: int = SIDE_PX,
 ) -> Pixels:
     """Decode, crop and resize every cell; unreadable and misfit pictures are set aside with their reason.
 
-    `progress` wraps the iterator over pictures, to show how far it is.
+    `side_px` is what the network takes; `progress` wraps the iterator over pictures, to show how far it is.
     """
 
     def one(cell: LabelledCell) -> npt.NDArray[np.uint8] | str:
         try:
-            return prepare(cell.path.read_bytes(), geometry)
+            return prepare(cell.path.read_bytes(), geometry, side_px)
         except (UnreadablePicture, MisfitPicture, OSError) as error:
             return str(error)
 
@@ -104,7 +107,7 @@ def load_pixels(
         outcomes = list(progress(pool.map(one, cells)))
     kept = [(c, o) for c, o in zip(cells, outcomes, strict=True) if isinstance(o, np.ndarray)]
     refused = [(c, o) for c, o in zip(cells, outcomes, strict=True) if isinstance(o, str)]
-    images = np.stack([o for _, o in kept]) if kept else np.empty((0, SIDE_PX, SIDE_PX, 3), np.uint8)
+    images = np.stack([o for _, o in kept]) if kept else np.empty((0, side_px, side_px, 3), np.uint8)
     labels = np.array([CELL_TYPES.index(c.cell_type) for c, _ in kept], np.int64)
     return Pixels(images, labels, [c for c, _ in kept], refused)
 

@@ -158,7 +158,8 @@ def _rare(scores: dict[str, Any]) -> list[str]:
     """What the hold-out leaves open of its smallest type, and what blur does to it, where these were measured."""
     lines = []
     if held := scores.get("holdout_originals") or scores.get("holdout"):
-        row, name = min((sum(row), t) for row, t in zip(held["confusion"], CELL_TYPES, strict=True))
+        # A data folder may hold the originals of some types of the hold-out alone.
+        row, name = min((sum(row), t) for row, t in zip(held["confusion"], CELL_TYPES, strict=True) if any(row))
         right = held["confusion"][CELL_TYPES.index(name)][CELL_TYPES.index(name)]
         low, high = exact_limits(right, row)
         lines.append(

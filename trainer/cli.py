@@ -9,11 +9,10 @@ import typer
 from rich.console import Console
 
 from smear import bundle
-from smear.bundle import Bundle
 from smear.decision import OutsideScore
 from smear.geometry import Profile, profile
 from smear.labelled import BadDataFolder, LabelledCell, Pixels, load_pixels, read_folder
-from trainer import cross_validated, produce, recipes, terminal, training_set
+from trainer import cross_validated, lisc, produce, recipes, terminal, training_set
 from trainer import describe as description
 from trainer import split as splitting
 from trainer.calibrate import CHOSEN_SCORE
@@ -21,8 +20,8 @@ from trainer.colours import all_standardised
 from trainer.cv.command import cv
 from trainer.evaluate import evaluate as evaluate_subject
 from trainer.evaluate import open_subject
-from trainer.export import weights_from_bundle
-from trainer.fit import Training, run
+from trainer.make import make
+from trainer.models import catalogue
 from trainer.options import (
     Across,
     AsJson,
@@ -33,6 +32,7 @@ from trainer.options import (
     Epochs,
     Geometry,
     Init,
+    ModelName,
     Name,
     Out,
     Outside,
@@ -43,12 +43,14 @@ from trainer.options import (
     prepare_torch,
     profile_of,
 )  # fmt: skip
+from trainer.paper.command import paper
 from trainer.recipes import BEST, FINETUNE, Recipe
 from trainer.terminal import Bars, plain_errors
 
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="Trains W-Net.")
 app.command()(cv)
+app.command()(paper)
 
 
 class Part(StrEnum):
@@ -56,12 +58,6 @@ class Part(StrEnum):
 
     ALL = "all"
     HOLDOUT = "holdout"
-
-
-class Model(StrEnum):
-    """The networks that can be described."""
-
-    WNET = "wnet"
 
 
 Network = Annotated[Path, typer.Argument(help="A bundle's folder, or the checkpoint file of an unfinished run.")]
@@ -74,11 +70,11 @@ def main() -> None:
 
 @app.command()
 def describe(
-    model: Annotated[Model, typer.Option(help="Network.")] = Model.WNET,
+    model: ModelName = "wnet",
     data: Annotated[Path | None, typer.Option(help="Count this data folder's cells instead.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Print the network layer by layer, or with --data the cells of a data folder by type."""
+    """Print a model layer by layer, or with --data the cells of a data folder by type."""
     console = Console(stderr=True)
     with plain_errors(console):
         if data is not None:
@@ -89,9 +85,11 @@ def describe(
             else:
                 Console().print(terminal.type_table(table))
         elif json:
-            terminal.print_json({"model": model.value} | description.as_json(description.layers()))
+            which = catalogue.model(model)
+            terminal.print_json(description.as_json(which.name, which.layers()))
         else:
-            Console().print(terminal.layer_table(description.layers()))
+            which = catalogue.model(model)
+            Console().print(terminal.layer_table(which.title, which.layers()))
 
 
 @app.command()
@@ -105,6 +103,24 @@ def split(
         splitting.write(drawn, out)
         slides = ", ".join(f"{name} ({len(cells)} cells)" for name, cells in drawn.slides.items())
         console.print(f"hold-out of {len(drawn.holdout)} cells; slides {slides}", highlight=False)
+
+
+@app.command()
+def import_lisc(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="LISC as its owner gives it.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Data folder to make.")],
+    json: AsJson = False,
+) -> None:
+    """Cut the cells out of LISC's scenes, by its masks, to a data folder for geometry `whole`."""
+    console = Console(stderr=True)
+    with plain_errors(console):
+        made = lisc.import_lisc(source, out)
+    if json:
+        terminal.print_json({"scenes": made.scenes, "mixed_scenes_left_out": made.mixed, "cells": made.cells})
+    else:
+        cells = ", ".join(f"{name} {n}" for name, n in made.cells.items())
+        left = f"; {made.mixed} scenes of several classes left out" if made.mixed else ""
+        console.print(f"{made.scenes} scenes in {out}: {cells}{left}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -249,27 +265,11 @@ def _make(order: produce.Order, across: bool, threads: int, console: Console, js
     produce.check_name(order.out, order.name)
     prepare_torch(threads)
     with terminal.bars(console) as bars:
-        made = _fit(order, bars)
+        made = make(order, bars)
     if json:
         terminal.print_json({"bundle": made.bundle_id, "folder": str(made.folder), "scores": made.manifest.scores})
     else:
         terminal.say_made(made, console)
-
-
-def _fit(order: produce.Order, bars: Bars) -> Bundle:
-    choice = training_set.choose(order.data, order.recipe.inner_share, training_set.withheld(), order.replay)
-    others = produce.read_others(order)
-    loaded = training_set.load(choice, order.geometry, bars.reading(None), skip_unusable=order.skip_unusable)
-    terminal.say_refused(loaded.refused, bars.progress.console)
-    training = Training(order.recipe, loaded, order.seed, weights_from_bundle(order.init) if order.init else None)
-    checkpoint = produce.checkpoint_of(order, loaded)
-    if (state := checkpoint.load()) is not None:
-        training.restore(state)
-    on_step, on_epoch = bars.training(training.epochs_done, order.recipe.epochs, training.steps_per_epoch)
-    run(training, checkpoint, on_epoch, on_step)
-    made = produce.produce(order, choice, loaded, training.average, others)
-    checkpoint.remove()
-    return made
 
 
 def _pixels(cells: list[LabelledCell], folder: Path, geometry: Profile, bars: Bars) -> Pixels:

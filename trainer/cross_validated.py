@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from smear.plain import PlainError
+from trainer.models.catalogue import WNET
 from trainer.run_folder import RESULT, UnfinishedRun
 
 
@@ -24,6 +25,7 @@ class _Pooled(BaseModel):
 
 class _Result(BaseModel):
     model_config = ConfigDict(extra="ignore")
+    model: str = WNET.name
     recipe: str
     epochs: int
     seed: int
@@ -48,4 +50,6 @@ def read(run: Path) -> dict[str, Any]:
         raise UnfinishedRun(f"{path} is damaged, or of another version") from None
     if found.tune:
         raise NoCrossValidation(f"{run} holds a tuning run, whose figures are no result")
-    return found.model_dump(mode="json", exclude={"tune", "folds"}) | {"folds": len(found.folds)}
+    if found.model != WNET.name:
+        raise NoCrossValidation(f"{run} holds a cross-validation of {found.model}: it says nothing of a {WNET.title}")
+    return found.model_dump(mode="json", exclude={"tune", "folds", "model"}) | {"folds": len(found.folds)}

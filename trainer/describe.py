@@ -40,11 +40,11 @@ def layers() -> list[Layer]:
     return lines
 
 
-def as_json(lines: list[Layer]) -> dict[str, Any]:
-    """The object that `trainer describe --json` prints."""
+def as_json(name: str, lines: list[Layer]) -> dict[str, Any]:
+    """The object that `trainer describe --json` prints; no parameters where their number depends on the data."""
     return {
-        "model": "wnet",
-        "parameters": sum(line.parameters for line in lines),
+        "model": name,
+        "parameters": sum(line.parameters for line in lines) or None,
         "layers": [asdict(line) for line in lines],
     }
 

@@ -1,8 +1,7 @@
 """Training W-Net: epochs as tested steps, random numbers keyed by seed and epoch, so that resuming changes nothing."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +13,7 @@ from smear.decision import softmax
 from smear.labelled import Pixels
 from trainer.adam import Adam
 from trainer.augment import VIEWS, look
-from trainer.checkpoint import Checkpoint
+from trainer.learning import Answers, BrokeOff, Epoch, learning_rate, no_variants
 from trainer.recipes import Recipe
 from trainer.scores import Floats, Scores, score
 from trainer.training_set import TrainingSet
@@ -27,20 +26,6 @@ Images = np.ndarray[Any, np.dtype[np.uint8]]
 #: The moving average is taken every so many steps: each time moves 200 MB through memory.
 _AVERAGE_EVERY: Final = 8
 _EVALUATION_BATCH: Final = 128
-
-
-class BrokeOff(Exception):
-    """A run that stopped before its end and can be resumed from its last checkpoint."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch came to: `number` counts from 1; `inner` scores the kept weights on the inner split, if any."""
-
-    number: int
-    loss: float
-    learning_rate: float
-    inner: Scores | None
 
 
 class Training:
@@ -84,6 +69,19 @@ class Training:
         self.epochs_done += 1
         rate = learning_rate(self.recipe, self.steps_done - 1, self.steps_per_epoch)
         return Epoch(self.epochs_done, sum(losses) / len(order), rate, self.inner_scores())
+
+    @property
+    def epochs(self) -> int:
+        """How many there will be."""
+        return self.recipe.epochs
+
+    def logits(self, images: Images, views: int) -> Floats:
+        """(views, N, 5) float32 logits of the kept weights."""
+        return logits_of_views(self.average, images, views)
+
+    def variants(self) -> Iterator[tuple[str, Answers]]:
+        """None: the kept weights are asked in one way."""
+        return no_variants()
 
     def inner_scores(self) -> Scores | None:
         """The kept weights' scores on the inner split, softmax as it is; None without such a split."""
@@ -136,16 +134,6 @@ class Training:
         self.averages_taken += 1
 
 
-def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """Linear warm-up, then half a cosine down to next to nothing, or the peak to the end."""
-    total, warmup = recipe.epochs * steps_per_epoch, recipe.warmup_epochs * steps_per_epoch
-    if step < warmup:
-        return recipe.learning_rate * (step + 1) / max(warmup, 1)
-    if not recipe.cosine:
-        return recipe.learning_rate
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
-
-
 def logits_of(weights: Weights, pixels: Pixels) -> Floats:
     """(N, 5) float32 logits of a network with these weights."""
     first: Floats = logits_of_views(weights, pixels.images, 1)[0]
@@ -169,24 +157,3 @@ def _logits(network: WNet, images: Images, flipped: bool, turns: int) -> Floats:
         turned = np.rot90(part[:, :, ::-1] if flipped else part, turns, axes=(1, 2))
         parts.append(network(torch.from_numpy(np.ascontiguousarray(turned)).to(device))[0])
     return np.asarray(torch.cat(parts).cpu().numpy(), np.float32)
-
-
-def run(
-    training: Training,
-    checkpoint: Checkpoint,
-    on_epoch: Callable[[Epoch], object] = lambda _: None,
-    on_step: Callable[[], object] = lambda: None,
-    keep: Callable[[Epoch], dict[str, Any]] = lambda _: {},
-) -> None:
-    """Train to the recipe's end, a checkpoint an epoch; raises BrokeOff, also for a disk that takes no more.
-
-    What `keep` returns is saved with the training's own state; `on_epoch` is called when that is on disk.
-    """
-    while training.epochs_done < training.recipe.epochs:
-        epoch = training.run_epoch(on_step)
-        state = training.state() | keep(epoch)
-        try:
-            checkpoint.save(state)
-        except OSError as error:
-            raise BrokeOff(f"the checkpoint could not be written: {error}") from error
-        on_epoch(epoch)

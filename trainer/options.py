@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from smear.geometry import PROFILES, Profile, profile
 from trainer.memory import keep_freed
+from trainer.models.catalogue import MODELS
 from trainer.produce import BadOrder
 
 
@@ -22,9 +23,16 @@ Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Keys every random
 Threads = Annotated[int, typer.Option(min=0, help="Threads of torch; 0 leaves it to torch.")]
 Name = Annotated[str, typer.Option(help="Name of the bundle to make.")]
 Init = Annotated[Path | None, typer.Option(help="Bundle to start from instead of random weights.")]
+ModelName = Annotated[str, typer.Option(help=f"{', '.join(MODELS)}.")]
 Across = Annotated[bool, typer.Option("--across-geometries", help="--init may be of another geometry profile.")]
 Outside = Annotated[Path | None, typer.Option(help="Cells outside the five, DIR/<kind>/, to judge on.")]
 Elsewhere = Annotated[Path | None, typer.Option(help="Another laboratory's cut cells, to judge on.")]
+AnyRecipeName = Annotated[
+    str | None,
+    typer.Option(
+        help="One of the model's (W-Net: best, paper, smoke, ...; ResNet50: paper, healthy, smoke), or a JSON file."
+    ),
+]
 RecipeName = Annotated[str, typer.Option(help="paper, best, smoke, or a JSON file that says what differs from best.")]
 CrossValidation = Annotated[
     Path | None, typer.Option("--cv", help="Finished trainer cv of this recipe, whose scores the bundle is to tell.")

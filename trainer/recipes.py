@@ -1,12 +1,14 @@
 """Everything about a training run that a person chose, in one frozen object that is saved with the result."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from smear.plain import PlainError
+from trainer.learning import Settings
 
 
 #: What a recipe from a file may say.
@@ -98,21 +100,31 @@ PAPER: Final = Recipe(
 FINETUNE: Final = Recipe(name="finetune", epochs=10, learning_rate=1e-4, warmup_epochs=0.5, average_epochs=1.0)
 #: `best` through the whole of it in seconds: its figures mean nothing.
 SMOKE: Final = Recipe(name="smoke", epochs=2, batch=16, inner_share=0.1, pictures_per_type=24, warmup_epochs=0.5)
-RECIPES: Final = {recipe.name: recipe for recipe in (PAPER, BEST, FINETUNE, SMOKE)}
+#: `best` where cells are few: none is kept apart, since a slide's cells stay together and would leave as a whole.
+SMALL: Final = replace(BEST, name="small", inner_share=0)
+#: The paper's protocol on its small set (LISC): 4,000 epochs.
+PAPER_SMALL: Final = replace(PAPER, name="paper-small", epochs=4000)
+RECIPES: Final = {recipe.name: recipe for recipe in (PAPER, BEST, FINETUNE, SMOKE, SMALL, PAPER_SMALL)}
+_Kind = TypeVar("_Kind", bound=Settings)
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of that name, or one from a JSON file (`*.json`) of what differs from `best`; raises UnknownRecipe.
+    """W-Net's recipe of that name, or one from a JSON file (`*.json`) of what differs from `best`.
 
-    A file's recipe is named after the file, unless it names itself.
+    Raises UnknownRecipe. A file's recipe is named after the file, unless it names itself.
     """
-    if name in RECIPES:
-        return RECIPES[name]
+    return find(name, RECIPES, WNET_RECIPE)
+
+
+def find(name: str, known: Mapping[str, _Kind], kind: TypeAdapter[_Kind]) -> _Kind:
+    """The recipe of that name among those of a model, or one from a JSON file; raises UnknownRecipe."""
+    if name in known:
+        return known[name]
     if not name.endswith(".json"):
-        raise UnknownRecipe(f"no recipe {name!r}; there are: {', '.join(RECIPES)}, or a JSON file")
+        raise UnknownRecipe(f"no recipe {name!r}; there are: {', '.join(known)}, or a JSON file")
     try:
         read = _FILE.validate_json(Path(name).read_bytes())
-        found = _RECIPE.validate_python({"name": Path(name).stem} | read)
+        found = kind.validate_python({"name": Path(name).stem} | read)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UnknownRecipe(f"cannot read the recipe {name}: {reason}") from None
@@ -120,18 +132,18 @@ def recipe(name: str) -> Recipe:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise UnknownRecipe(f"{name} is no recipe: {where}: {first['msg']}") from None
-    if found.name in RECIPES and found != RECIPES[found.name]:
+    if found.name in known and found != known[found.name]:
         raise UnknownRecipe(f"{name} differs from the recipe {found.name}; give it another name")
     return found
 
 
-def shortened(given: Recipe) -> str | None:
+def shortened(given: Settings, known: Mapping[str, Settings] = RECIPES) -> str | None:
     """What has to be said of a recipe that is run for another number of epochs than its own; None of the others."""
-    named = RECIPES.get(given.name)
+    named = known.get(given.name)
     if named is None or named.epochs == given.epochs:
         return None
     return f"{given.epochs} instead of the recipe's {named.epochs} epochs"
 
 
 _FILE: Final = TypeAdapter(dict[str, object])
-_RECIPE: Final = TypeAdapter(Recipe)
+WNET_RECIPE: Final = TypeAdapter(Recipe)

@@ -60,18 +60,22 @@ class Refused(_Read):
 class RunInfo(_Read):
     """run.json, format 1: what was run, on what, by what.
 
-    `tune`: some folds alone, scored on an inner part of their training pictures, to choose a recipe by.
+    `tune`: some folds alone, scored on an inner part of their training pictures, to choose a recipe by. `share` of each
+    training part that was trained on. `variant`: the same weights as those of the run one folder up, asked in another
+    way. `parameters` is None where their number depends on the data.
     """
 
     format: int
     model: str
-    parameters: int
+    parameters: int | None
     recipe: str
     recipe_settings: dict[str, Any]
     shortened: str | None = None
     seed: int
     folds: int = Field(ge=1)
     tune: bool = False
+    share: float = 1.0
+    variant: str | None = None
     images: int
     data: str
     data_sha256: str

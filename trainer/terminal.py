@@ -19,7 +19,7 @@ from smear.labelled import BadDataFolder, LabelledCell
 from smear.plain import PlainError
 from trainer.checkpoint import OtherRun
 from trainer.describe import Layer
-from trainer.fit import BrokeOff, Epoch
+from trainer.learning import BrokeOff, Epoch
 from trainer.produce import BadOrder
 from trainer.scores import Scores
 from trainer.split import AlreadyDrawn
@@ -77,7 +77,7 @@ class Bars:
         return lambda pictures: iter(self.progress.track(pictures, total=total, description="reading pictures"))
 
     def training(self, done: int, epochs: int, steps_per_epoch: int) -> tuple[OnStep, OnEpoch]:
-        """(on_step, on_epoch) for `fit.run`: a bar over all steps with the time left, a line an epoch."""
+        """(on_step, on_epoch) for `learning.run`: a bar over all steps with the time left, a line an epoch."""
         title = f"epoch {min(done + 1, epochs)}/{epochs}"
         task = self.progress.add_task(title, total=epochs * steps_per_epoch, completed=done * steps_per_epoch)
 
@@ -95,14 +95,18 @@ def short_scores(scores: Scores) -> str:
     return f"class average {_percent(scores.class_average)}  {recall}"
 
 
-def layer_table(lines: list[Layer]) -> Table:
-    """The network, layer by layer."""
-    table = Table("layer", "shape", "parameters", title="W-Net", show_footer=True)
+def layer_table(title: str, lines: list[Layer]) -> Table:
+    """A model, layer by layer."""
+    table = Table("layer", "shape", "parameters", title=title, show_footer=True)
     table.columns[1].justify = table.columns[2].justify = "right"
-    table.columns[0].footer, table.columns[2].footer = "all", f"{sum(line.parameters for line in lines):,}"
+    table.columns[0].footer, table.columns[2].footer = "all", _known(sum(line.parameters for line in lines))
     for line in lines:
         table.add_row(line.name, " x ".join(map(str, line.shape)), f"{line.parameters:,}" if line.parameters else "")
     return table
+
+
+def _known(parameters: int) -> str:
+    return f"{parameters:,}" if parameters else "depends on the data"
 
 
 def type_table(lines: list[tuple[str, int, float]]) -> Table:
@@ -144,7 +148,8 @@ def print_cv(found: dict[str, Any], out: Path) -> None:
     pooled, mean = found["pooled"], found["mean"]
     kind = "tuning run, no result: " if found["tune"] else ""
     short = f" ({found['shortened']})" if found["shortened"] else ""
-    title = Text(f"{kind}{len(found['folds'])} folds, recipe {found['recipe']}{short}")
+    model = "" if found["model"] == "wnet" else f"{found['model']}, "
+    title = Text(f"{kind}{model}{len(found['folds'])} folds, recipe {found['recipe']}{short}")
     table = Table("type", "recall (%)", "mean of folds (%)", title=title)
     for name in CELL_TYPES:
         table.add_row(name, _percent(pooled["recall"][name]), _percent(mean["recall"][name]))
@@ -152,6 +157,15 @@ def print_cv(found: dict[str, Any], out: Path) -> None:
     low, high = pooled["ci95"]["class_average"]
     table.caption = Text(f"95 % interval of the class average {_percent(low)} to {_percent(high)}; more in {out}")
     Console().print(table)
+
+
+def say_table(found: dict[str, Any], out: Path, console: Console) -> None:
+    """Class average of every row, and where the rest is."""
+    for row in found["rows"]:
+        average = row["class_average"]
+        line = f"{row['title']}: {average['value']:.1f} % ({average['low']:.1f} to {average['high']:.1f})"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"the report is {out / 'table.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _say(console: Console, sentence: str) -> None:

@@ -146,5 +146,14 @@ def test_an_unknown_profile_is_refused_with_those_there_are():
         profile("square")
 
 
+def test_another_side_is_the_same_window_resized_by_the_same_way():
+    rgb = np.random.default_rng(1).integers(0, 256, (361, 360, 3)).astype(np.uint8)
+    window = crop(rgb, 200)
+    assert fit(rgb, PROFILES["di60"], side_px=224).shape == (224, 224, 3)
+    np.testing.assert_array_equal(fit(rgb, PROFILES["di60"], side_px=200), window)
+    quads = window.reshape(100, 2, 100, 2, 3).sum(axis=(1, 3), dtype=np.uint16)
+    np.testing.assert_array_equal(fit(rgb, PROFILES["di60"], side_px=100), (quads + 2) // 4)
+
+
 if __name__ == "__main__":
     np.savez_compressed(GOLDEN, **answers())

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from smear import bundle, shipped
 from smear.cells import CELL_TYPES
-from trainer import cli, terminal
+from trainer import cli, make, terminal
 from trainer.recipes import BEST
 
 
@@ -36,6 +36,21 @@ def test_describe_prints_the_network_layer_by_layer():
     printed = json.loads(trainer("describe", "--json").stdout)
     assert printed["model"] == "wnet"
     assert printed["parameters"] == sum(layer["parameters"] for layer in printed["layers"]) == 16_806_949
+
+
+def test_describe_counts_the_papers_resnet50_in_the_network_itself():
+    printed = json.loads(trainer("describe", "--model", "resnet50", "--json").stdout)
+    assert printed["model"] == "resnet50"
+    assert printed["parameters"] == sum(layer["parameters"] for layer in printed["layers"]) == 23_544_837
+    assert [7, 7, 2048] in [layer["shape"] for layer in printed["layers"]]
+    assert "23,544,837" in trainer("describe", "--model", "resnet50-gn").stdout
+
+
+def test_describe_tells_an_older_familys_features_and_no_number_of_parameters():
+    printed = json.loads(trainer("describe", "--model", "svm", "--json").stdout)
+    assert printed["parameters"] is None
+    assert "depends on the data" in trainer("describe", "--model", "svm").stdout
+    assert "no model 'vgg'" in _one_sentence(trainer("describe", "--model", "vgg"))
 
 
 def test_describe_counts_a_data_folder_as_the_papers_table_2_does():
@@ -97,7 +112,7 @@ def test_fit_makes_a_bundle_and_goes_on_after_an_interruption_to_the_same_one(ma
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "run", stop_after_one)
+        patch.setattr(make, "run", stop_after_one)
         interrupted = trainer(*call, "--out", tmp_path / "two")
     assert interrupted.exit_code == 1
     assert "the same command goes on" in _one_sentence(interrupted)

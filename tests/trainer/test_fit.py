@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from smear.geometry import profile
-from trainer import fit, training_set
+from trainer import fit, learning, training_set
 from trainer.checkpoint import Checkpoint, OtherRun
 from trainer.recipes import Augmentation, Recipe
 from trainer.training_set import TrainingSet
@@ -20,7 +20,7 @@ def tiny(make_data) -> TrainingSet:
     return training_set.load(choice, profile("whole"))
 
 
-def _stop_after_one(epoch: fit.Epoch) -> None:
+def _stop_after_one(epoch: learning.Epoch) -> None:
     if epoch.number == 1:
         raise KeyboardInterrupt
 
@@ -32,7 +32,7 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tiny, tmp_path):
 
     checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "run")
     with pytest.raises(KeyboardInterrupt):
-        fit.run(fit.Training(_TWO_EPOCHS, tiny, seed=5), checkpoint, _stop_after_one)
+        learning.run(fit.Training(_TWO_EPOCHS, tiny, seed=5), checkpoint, _stop_after_one)
     resumed = fit.Training(_TWO_EPOCHS, tiny, seed=5)
     resumed.restore(checkpoint.load())
     assert resumed.epochs_done == 1
@@ -61,7 +61,7 @@ def test_a_loss_that_is_no_number_breaks_the_run_off(tiny):
     training = fit.Training(_TWO_EPOCHS, tiny, seed=0)
     with torch.no_grad():
         training.network.dense2.bias[0] = float("nan")
-    with pytest.raises(fit.BrokeOff, match="the loss became nan in epoch 1"):
+    with pytest.raises(learning.BrokeOff, match="the loss became nan in epoch 1"):
         training.run_epoch()
 
 
@@ -70,8 +70,8 @@ def test_a_full_disk_breaks_the_run_off_and_leaves_the_last_checkpoint(tiny, tmp
         def save(self, state):
             raise OSError("no space left on device")
 
-    with pytest.raises(fit.BrokeOff, match="no space left"):
-        fit.run(fit.Training(_TWO_EPOCHS, tiny, seed=0), FullDisk(tmp_path / "checkpoint.pt", "run"))
+    with pytest.raises(learning.BrokeOff, match="no space left"):
+        learning.run(fit.Training(_TWO_EPOCHS, tiny, seed=0), FullDisk(tmp_path / "checkpoint.pt", "run"))
 
 
 def test_an_interruption_while_the_checkpoint_is_written_is_one_and_keeps_the_one_before(tmp_path, monkeypatch):
@@ -103,7 +103,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_none_is_none(tmp_path):
 
 def test_the_learning_rate_warms_up_and_falls_to_zero():
     recipe = replace(Recipe(), epochs=10, warmup_epochs=1)
-    rates = np.array([fit.learning_rate(recipe, step, 20) for step in range(200)])
+    rates = np.array([learning.learning_rate(recipe, step, 20) for step in range(200)])
     assert rates[0] == pytest.approx(recipe.learning_rate / 20)
     assert rates.argmax() in {19, 20}
     assert rates.max() == pytest.approx(recipe.learning_rate)

@@ -6,6 +6,7 @@ from pydantic import TypeAdapter
 from smear.bundle import Bundle
 from smear.cells import CELL_TYPES
 from trainer import produce
+from trainer.card import _rare
 from trainer.recipes import Recipe
 
 
@@ -42,6 +43,15 @@ def test_the_recipe_in_the_shipped_manifest_is_one_that_this_version_can_run(shi
     recipe = TypeAdapter(Recipe).validate_python(given)
     assert given.items() <= (asdict(recipe) | {"augmentation": given["augmentation"]}).items()
     assert given["augmentation"].items() <= asdict(recipe)["augmentation"].items()
+
+
+def test_a_card_tells_of_the_rarest_type_that_was_judged_where_others_were_not():
+    def scores(counts: list[int]) -> dict[str, object]:
+        confusion = [[n if i == j else 0 for j in range(5)] for i, n in enumerate(counts)]
+        return {"confusion": confusion, "recall": dict.fromkeys(CELL_TYPES, 1.0)}
+
+    (line,) = _rare({"holdout_originals": scores([0, 4, 2, 9, 0])})
+    assert "2 of 2 basophils right" in line
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "../up", "a b", ".hidden", "x" * 64])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,12 @@ from trainer.run_folder import Run, open_run
 
 class TooFewRuns(PlainError):
     """A comparison needs two runs."""
+
+
+#: What a person chose of a run beside its recipe's settings.
+_CHOSEN: Final = (
+    "model", "variant", "recipe", "shortened", "seed", "folds", "tune", "share", "geometry", "init", "views", "data",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,11 +96,16 @@ class Comparison:
         return {"resamples": self.resamples, "seed": self.seed, "pairs": [p.as_json() for p in self.pairs]}
 
 
-def compare(runs: Sequence[Path], *, resamples: int = RESAMPLES, seed: int = SEED) -> Comparison:
-    """The first run's folder against each other; raises TooFewRuns, UnfinishedRun or NothingInCommon."""
+def compare(
+    runs: Sequence[Path], *, names: Sequence[str] | None = None, resamples: int = RESAMPLES, seed: int = SEED
+) -> Comparison:
+    """The first run's folder against each other; raises TooFewRuns, UnfinishedRun or NothingInCommon.
+
+    `names` are what the runs are called; by default as much of their paths as tells them apart.
+    """
     if len(runs) < 2:
         raise TooFewRuns("a comparison needs at least two runs")
-    names = _names(runs)
+    names = names or _names(runs)
     first, *others = [open_run(run) for run in runs]
     return Comparison(
         resamples, seed,
@@ -161,10 +172,7 @@ def _differing(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
 
 def _chosen(run: Run) -> dict[str, Any]:
     info = run.info
-    own = {
-        name: getattr(info, name)
-        for name in ("model", "recipe", "shortened", "seed", "folds", "tune", "geometry", "init", "views", "data")
-    }
+    own = {name: getattr(info, name) for name in _CHOSEN}
     return own | {name: value for name, value in info.settings.items() if name != "name"}
 
 

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter
 from threadpoolctl import threadpool_limits
 
 from smear.cells import CELL_TYPES
@@ -25,10 +24,12 @@ from smear.plain import PlainError
 from trainer.calibrate import fit_temperature
 from trainer.checkpoint import Checkpoint
 from trainer.colours import all_standardised
-from trainer.cv.folder import CURVE, PROBABILITIES, WORK, folder_of, is_done, write_json
-from trainer.fit import BrokeOff, Epoch, Images, Training, logits_of, logits_of_views, run
+from trainer.cv.folder import CURVE, PROBABILITIES, WORK, folder_of, is_done, save_array, variant_file, write_json
+from trainer.fit import Images
+from trainer.learning import Answers, BrokeOff, Epoch, run
 from trainer.memory import keep_freed
-from trainer.recipes import Recipe
+from trainer.models import catalogue
+from trainer.models.face import Model
 from trainer.run_folder import RUN
 from trainer.scores import Floats, score
 from trainer.training_set import TrainingSet
@@ -74,32 +75,35 @@ def run_fold(out: Path, fold: int) -> None:
 def _train(out: Path, fold: int, folder: Path) -> None:
     started = time.monotonic()
     order = json.loads((out / RUN).read_text(encoding="utf-8"))
-    recipe = TypeAdapter(Recipe).validate_python(order["recipe_settings"])
+    model = catalogue.model(order["model"])
+    recipe = model.saved(order["recipe_settings"])
     device = order["host"]["device"]
     data, test = _read(out / WORK, fold)
     init = out / WORK / "init.pt"
     weights = torch.load(init, weights_only=True) if init.is_file() else None
     # Every fold draws its own random numbers, whatever runs beside it.
-    training = Training(recipe, data, order["seed"] * 1000 + fold, weights, device)
+    learner = model.learner(recipe, data, order["seed"] * 1000 + fold, weights, device)
     identity = {key: order[key] for key in ("geometry", "data_sha256", "assignment_sha256", "seed", "init", "tune")}
-    identity |= {"recipe": asdict(recipe), "fold": fold}
+    identity |= {"recipe": asdict(recipe), "fold": fold} | ({"share": order["share"]} if "share" in order else {})
     checkpoint = Checkpoint(folder / "checkpoint.pt", json.dumps(identity, sort_keys=True))
     curve: list[dict[str, Any]] = []
     seconds_before = 0.0
     if (state := checkpoint.load()) is not None:
         curve, seconds_before = json.loads(state.pop("curve")), state.pop("seconds")
-        training.restore(state)
+        learner.restore(state)
+        del curve[learner.epochs_done :]
     since = seconds_before - started
     last_said = 0.0
+    observed = model.observed_cells
 
     def on_step() -> None:
         nonlocal last_said
         if time.monotonic() - last_said >= _SAY_EVERY_SECONDS:
             last_said = time.monotonic()
-            _say(steps=training.steps_done)
+            _say(steps=learner.steps_done)
 
     def keep(epoch: Epoch) -> dict[str, Any]:
-        scores = score(softmax(logits_of(training.average, test)), test.labels)
+        scores = score(softmax(learner.logits(test.images[:observed], 1)[0]), test.labels[:observed])
         curve.append(
             {
                 "epoch": epoch.number,
@@ -111,21 +115,33 @@ def _train(out: Path, fold: int, folder: Path) -> None:
         )
         return {"curve": json.dumps(curve), "seconds": time.monotonic() + since}
 
-    _say(steps=training.steps_done, of=training.steps_per_epoch * recipe.epochs, of_epochs=recipe.epochs, epochs=curve)
-    run(training, checkpoint, lambda _: _say(epoch=curve[-1]), on_step, keep)
+    _say(steps=learner.steps_done, of=learner.steps_per_epoch * recipe.epochs, of_epochs=recipe.epochs, epochs=curve)
+    run(learner, checkpoint, lambda _: _say(epoch=curve[-1]), on_step, keep)
     result: dict[str, Any] = {"fold": fold, "temperature": None, "epochs": curve}
-    if len(data.inner.labels):
-        result["temperature"] = fit_temperature(logits_of(training.average, data.inner), data.inner.labels)
-    views = logits_of_views(training.average, test.images, recipe.views)
-    result["single_view_correct"] = _correct(views[0], test)
-    result["elsewhere"] = _elsewhere(out / WORK / "elsewhere.npz", training, recipe.views)
+    elsewhere = out / WORK / "elsewhere.npz"
+    probabilities, judged = _judged(model, learner.logits, data, test, recipe.views, elsewhere)
+    result |= judged
+    for name, answers in learner.variants():
+        other, of_variant = _judged(model, answers, data, test, recipe.views, elsewhere)
+        result.setdefault("variants", {})[name] = of_variant
+        save_array(folder / variant_file(name), other)
     result["seconds"] = round(time.monotonic() + since, 1)
     write_json(folder / CURVE, result)
-    partial = folder / "probabilities.partial"
-    with partial.open("wb") as file:
-        np.save(file, _mean(views))
-    partial.replace(folder / PROBABILITIES)
+    save_array(folder / PROBABILITIES, probabilities)
     checkpoint.path.unlink(missing_ok=True)
+
+
+def _judged(
+    model: Model, answers: Answers, data: TrainingSet, test: Pixels, views: int, elsewhere: Path
+) -> tuple[Floats, dict[str, Any]]:
+    """What the weights say of the test cells, and what that comes to."""
+    temperature = None
+    if len(data.inner.labels):
+        temperature = fit_temperature(answers(data.inner.images, 1)[0], data.inner.labels)
+    logits = answers(test.images, views)
+    right = _correct(logits[0], test)
+    others = _elsewhere(elsewhere, model, answers, views)
+    return _mean(logits), {"temperature": temperature, "single_view_correct": right, "elsewhere": others}
 
 
 def _mean(views: Floats) -> Floats:
@@ -138,7 +154,7 @@ def _correct(logits: Floats, test: Pixels) -> dict[str, int]:
     return {t: int(right[test.labels == i].sum()) for i, t in enumerate(CELL_TYPES)}
 
 
-def _elsewhere(path: Path, training: Training, views: int) -> dict[str, Any] | None:
+def _elsewhere(path: Path, model: Model, answers: Answers, views: int) -> dict[str, Any] | None:
     """Scores on another laboratory's cells, as they are and with their colours standardised."""
     if not path.is_file():
         return None
@@ -146,7 +162,7 @@ def _elsewhere(path: Path, training: Training, views: int) -> dict[str, Any] | N
         images, labels = saved["images"], saved["labels"]
 
     def judged(seen: Images) -> dict[str, Any]:
-        return score(_mean(logits_of_views(training.average, seen, views)), labels).as_json()
+        return score(_mean(answers(model.see(seen), views)), labels).as_json()
 
     return judged(images) | {"standardised": judged(all_standardised(images))}
 

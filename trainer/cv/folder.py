@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 
 #: What the fold processes read; removed when the run is finished.
 WORK: Final = "work"
@@ -20,6 +23,19 @@ def folder_of(out: Path, fold: int) -> Path:
 def is_done(out: Path, fold: int) -> bool:
     """Whether the fold has its result."""
     return (folder_of(out, fold) / PROBABILITIES).is_file()
+
+
+def variant_file(name: str) -> str:
+    """As PROBABILITIES, of the same weights asked in another way."""
+    return f"variant-{name}.npy"
+
+
+def save_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """Replace the file in one step."""
+    temporary = path.with_suffix(".partial")
+    with temporary.open("wb") as file:
+        np.save(file, array)
+    temporary.replace(path)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from smear.plain import PlainError
 from trainer.checkpoint import save_whole
 from trainer.cv.folder import WORK, write_json
 from trainer.cv.plan import Plan
-from trainer.recipes import Recipe
+from trainer.models.face import Model
 from trainer.run_folder import RUN
 
 
@@ -51,12 +51,12 @@ def lay_down(plan: Plan) -> None:
     """Write `run.json` and what the fold processes need; raises OtherCrossValidation, OSError."""
     out, path = plan.order.out, plan.order.out / RUN
     if path.is_file():
-        _check_same(path, plan.run)
+        _check_same(path, plan.run, plan.order.model)
     else:
         write_json(path, plan.run)
     work = out / WORK
     work.mkdir(exist_ok=True)
-    _save(work / "pixels.npz", images=plan.pixels.images, labels=plan.pixels.labels)
+    _save(work / "pixels.npz", images=plan.inputs(), labels=plan.pixels.labels)
     for fold in plan.folds:
         train, inner, test = plan.fold_rows(fold)
         _save(work / f"rows-{fold:02d}.npz", train=train, inner=inner, test=test)
@@ -66,11 +66,14 @@ def lay_down(plan: Plan) -> None:
         save_whole(plan.init, work / "init.pt")
 
 
-def _check_same(path: Path, now: dict[str, Any]) -> None:
+def _check_same(path: Path, now: dict[str, Any], model: Model) -> None:
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
-        settings = [TypeAdapter(Recipe).validate_python(one["recipe_settings"]) for one in (before, now)]
         other = [key for key in _IDENTITY if before[key] != now[key]]
+        if before.get("share", 1) != now.get("share", 1):
+            other.append("share")
+        # Another model's settings cannot be read as those of this one.
+        settings = [model.saved(one["recipe_settings"]) for one in ((now if "model" in other else before), now)]
         if before["host"]["device"] != now["host"]["device"]:
             other.append("device")
     except (ValueError, KeyError, TypeError, ValidationError):

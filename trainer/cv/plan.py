@@ -18,10 +18,11 @@ from trainer.cv.assign import Assignment, assign
 from trainer.draw import by_content, put_aside
 from trainer.export import weights_from_bundle
 from trainer.fit import Weights
-from trainer.recipes import Recipe, shortened
+from trainer.learning import Inputs, Settings
+from trainer.models.catalogue import WNET
+from trainer.models.face import Model
 from trainer.run_folder import FORMAT
 from trainer.training_set import Progress, refuse_unusable, withheld
-from trainer.wnet import PARAMETERS
 
 
 #: So many folds `tune` needs.
@@ -38,13 +39,14 @@ class Order:
 
     `tune` is for choosing a recipe: fold 0 is trained without fold 2 and scored on it, fold 1 without fold 3, their
     own test cells, the shipped hold-out and the samples are left alone. `elsewhere` is another laboratory's data folder
-    of cut cells, to test every network on. `skip_unusable` goes on without pictures that cannot be used.
+    of cut cells, to test every network on. `skip_unusable` goes on without pictures that cannot be used. With a `share`
+    below 1 each fold trains on that share of its training part alone, in as many steps as on all of it.
     """
 
     out: Path
     data: Path
     geometry: Profile
-    recipe: Recipe
+    recipe: Settings
     folds: int = 10
     seed: int = 0
     init: Bundle | None = None
@@ -53,6 +55,8 @@ class Order:
     elsewhere: Path | None = None
     skip_unusable: bool = False
     command: str = "trainer cv"
+    model: Model = WNET
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,27 @@ class Plan:
         rest = np.setdiff1d(np.flatnonzero(self.assignment.fold != fold), test)
         share = self.order.recipe.inner_share
         if not share:
-            return rest, rest[:0], test
+            return self._shared(rest), rest[:0], test
         cells = [replace(self.pixels.cells[i], group=str(self.assignment.group[i])) for i in rest]
         aside = {cell.path for cell in put_aside(cells, share)[1]}
         inner = np.array([cell.path in aside for cell in cells])
-        return rest[~inner], rest[inner], test
+        return self._shared(rest[~inner]), rest[inner], test
+
+    def inputs(self) -> Inputs:
+        """What the model takes of the cells, in the order of their rows."""
+        return self.order.model.inputs(self.pixels, self.order.geometry)
+
+    def _shared(self, rows: Rows) -> Rows:
+        """The order's share of each type, at least one, again and again until there are as many rows as before.
+
+        Rows are in the order of their contents, so a smaller share is a part of every larger one.
+        """
+        if self.order.share == 1:
+            return rows
+        labels = self.pixels.labels[rows]
+        kept = [rows[labels == i] for i in range(len(CELL_TYPES))]
+        kept = [own[: max(1, round(self.order.share * len(own)))] for own in kept]
+        return np.resize(np.sort(np.concatenate(kept)), len(rows))
 
 
 def make(order: Order, progress: Progress = iter) -> Plan:
@@ -101,7 +121,7 @@ def make(order: Order, progress: Progress = iter) -> Plan:
     refuse_unusable(pixels, order.data, order.skip_unusable)
     elsewhere = None
     if order.elsewhere is not None:
-        elsewhere = load_pixels(read_folder(order.elsewhere), profile("whole"))
+        elsewhere = load_pixels(read_folder(order.elsewhere), profile("whole"), side_px=order.model.side_px)
         refuse_unusable(elsewhere, order.elsewhere, order.skip_unusable)
     assignment = assign(pixels, order.folds, order.seed)
     init = weights_from_bundle(order.init) if order.init else None
@@ -122,15 +142,15 @@ def _refuse_missing_types(plan: Plan) -> None:
 
 
 def _run(order: Order, pixels: Pixels, assignment: Assignment, elsewhere: Pixels | None) -> dict[str, Any]:
-    given = order.recipe
+    given, model = order.recipe, order.model
     counts = np.bincount(pixels.labels, minlength=len(CELL_TYPES))
     return {
         "format": FORMAT,
-        "model": "wnet",
-        "parameters": PARAMETERS,
+        "model": model.name,
+        "parameters": model.parameters,
         "recipe": given.name,
         "recipe_settings": asdict(given),
-        "shortened": shortened(given),
+        "shortened": model.shortened(given),
         "seed": order.seed,
         "folds": order.folds,
         "tune": order.tune,
@@ -151,7 +171,7 @@ def _run(order: Order, pixels: Pixels, assignment: Assignment, elsewhere: Pixels
         "host": provenance.host(order.device),
         "command": order.command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    } | ({} if order.share == 1 else {"share": order.share})
 
 
 def _sha256_of(pixels: Pixels, assignment: Assignment) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -9,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smear.cells import CELL_TYPES
-from trainer.cv.folder import CURVE, PROBABILITIES, folder_of, write_json
+from trainer.cv.folder import CURVE, PROBABILITIES, folder_of, variant_file, write_json
 from trainer.cv.plan import Plan
-from trainer.fit import BrokeOff
+from trainer.learning import BrokeOff
 from trainer.resample import interval, resample
-from trainer.run_folder import CELLS, RESULT
+from trainer.run_folder import CELLS, RESULT, RUN
 from trainer.scores import Floats, Labels, Scores, score
 
 
@@ -23,16 +24,26 @@ _CURVE_KEYS: Final = frozenset({"fold", "temperature", "epochs", "single_view_co
 def write(plan: Plan, seconds: float) -> dict[str, Any]:
     """Write `cells.parquet` and `cv.json` of a run whose folds are all done; the latter's content is returned.
 
-    `seconds` is what the person waited, over all the times that the command was given.
+    `seconds` is what the person waited, over all the times that the command was given. Every variant of the model gets
+    a folder of its own in the run's, which is read like any finished run's.
     """
     out = plan.order.out
+    left = [_left_by(plan, fold) for fold in plan.folds]
+    for name in plan.order.model.variants:
+        variant = [_variant(plan, fold, name, curve) for fold, (_, curve) in zip(plan.folds, left, strict=True)]
+        (out / name).mkdir(exist_ok=True)
+        write_json(out / name / RUN, plan.run | {"variant": name})
+        _write_one(plan, out / name, variant, seconds)
+    return _write_one(plan, out, left, seconds)
+
+
+def _write_one(plan: Plan, folder: Path, left: list[tuple[Floats, dict[str, Any]]], seconds: float) -> dict[str, Any]:
     rows = np.concatenate([plan.test_rows(fold) for fold in plan.folds])
     folds = np.concatenate([np.full(len(plan.test_rows(fold)), fold) for fold in plan.folds])
-    left = [_left_by(plan, fold) for fold in plan.folds]
     probabilities = np.concatenate([one for one, _ in left])
-    _write_cells(plan, rows, folds, probabilities)
+    _write_cells(plan, folder, rows, folds, probabilities)
     found = summary(plan, rows, folds, probabilities, [curve for _, curve in left], seconds)
-    write_json(out / RESULT, found)
+    write_json(folder / RESULT, found)
     return found
 
 
@@ -92,12 +103,27 @@ def _left_by(plan: Plan, fold: int) -> tuple[Floats, dict[str, Any]]:
         curve = json.loads((folder / CURVE).read_text(encoding="utf-8"))
         shape = (len(plan.test_rows(fold)), len(CELL_TYPES))
         whole = found.shape == shape and np.isfinite(found).all() and curve.keys() >= _CURVE_KEYS
+        whole = whole and all(name in curve.get("variants", {}) for name in plan.order.model.variants)
     except (ValueError, EOFError, AttributeError, TypeError, FileNotFoundError):
         whole = False
     if not whole:
         (folder / PROBABILITIES).unlink(missing_ok=True)
         raise BrokeOff(f"the result of fold {fold} was damaged and has been removed")
     return found, curve
+
+
+def _variant(plan: Plan, fold: int, name: str, curve: dict[str, Any]) -> tuple[Floats, dict[str, Any]]:
+    """As `_left_by`, of the same weights asked in another way."""
+    folder = folder_of(plan.order.out, fold)
+    try:
+        found: Floats = np.load(folder / variant_file(name))
+        whole = found.shape == (len(plan.test_rows(fold)), len(CELL_TYPES)) and np.isfinite(found).all()
+    except (ValueError, EOFError, AttributeError, FileNotFoundError):
+        whole = False
+    if not whole:
+        (folder / PROBABILITIES).unlink(missing_ok=True)
+        raise BrokeOff(f"the result of fold {fold}, {name}, was damaged and has been removed")
+    return found, curve | curve["variants"][name]
 
 
 def _fold(scores: Scores, labels: Labels) -> dict[str, Any]:
@@ -135,7 +161,7 @@ def _elsewhere(name: str | None, results: list[dict[str, Any]]) -> dict[str, Any
     return about | over_folds(found) | {"colours_standardised": over_folds([one["standardised"] for one in found])}
 
 
-def _write_cells(plan: Plan, rows: Labels, folds: Labels, probabilities: Floats) -> None:
+def _write_cells(plan: Plan, folder: Path, rows: Labels, folds: Labels, probabilities: Floats) -> None:
     cells = [plan.pixels.cells[row] for row in rows]
     groups = [plan.assignment.key(cell, row) for cell, row in zip(cells, rows, strict=True)]
     columns = {
@@ -146,9 +172,9 @@ def _write_cells(plan: Plan, rows: Labels, folds: Labels, probabilities: Floats)
         "type": [str(cell.cell_type) for cell in cells],
     }
     columns |= {f"p_{t}": pa.array(probabilities[:, i], pa.float32()) for i, t in enumerate(CELL_TYPES)}
-    partial = plan.order.out / f".{CELLS}"
+    partial = folder / f".{CELLS}"
     pq.write_table(pa.table(columns), partial)
-    partial.replace(plan.order.out / CELLS)
+    partial.replace(folder / CELLS)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trainer.cv.folder import is_done
-from trainer.fit import BrokeOff
+from trainer.learning import BrokeOff
 
 
 #: (fold, what it said): `steps`, `of`, `epochs` when it starts, `steps` or `epoch` later, `done` at its end.

@@ -17,8 +17,8 @@ from trainer.scores import Scores, score
 PAPER_RECALL: Final = {"neutrophil": 98, "eosinophil": 97, "basophil": 95, "lymphocyte": 97, "monocyte": 97}
 PAPER_AVERAGE: Final = 97
 PAPER_NOTE: Final = (
-    "The paper's figures (Jung et al., 2019) are of its own 6,562 DI-60 pictures: another data set, so the two columns"
-    " do not say which network is better."
+    "The paper's figures (Jung et al., 2019, W-Net) are of its own 6,562 DI-60 pictures: another data set, so the two"
+    " columns do not say which network is better."
 )
 DEVIATION_NOTE: Final = "Deviation: the standard deviation over the folds, divided by their number (not by one less)."
 LIMITS_NOTE: Final = (

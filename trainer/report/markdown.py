@@ -1,7 +1,7 @@
 """cv.md: the run's figures as Markdown, in the layout of the paper's Table 3."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from trainer.report.facts import DEVIATION_NOTE, LIMITS_NOTE, PAPER_AVERAGE, PAPER_NOTE, Facts, Row
 from trainer.report.statement import beside, counts, statement, title
@@ -19,7 +19,7 @@ def markdown(facts: Facts) -> str:
         escape(statement(facts)),
         f"Cells by type: {escape(counts(info))}.",
         "## Recall by fold (per cent)",
-        _table(["", *(f"Fold {n}" for n in facts.fold_numbers), "Mean", "Deviation"], map(_row, facts.rows)),
+        table(["", *(f"Fold {n}" for n in facts.fold_numbers), "Mean", "Deviation"], map(_row, facts.rows)),
         DEVIATION_NOTE,
         "## Pooled over the folds",
         _pooled(facts),
@@ -54,13 +54,14 @@ def _pooled(facts: Facts) -> str:
         ["class average", "", *_limits(facts.class_average), str(PAPER_AVERAGE)],
         ["accuracy", f"{total - facts.errors} of {total}", *_limits(facts.accuracy), ""],
     ]
-    return _table(["", "Right", "Recall (%)", "95 % limits", "Paper (%)"], lines)
+    return table(["", "Right", "Recall (%)", "95 % limits", "Paper (%)"], lines)
 
 
 def _limits(figure: Interval) -> tuple[str, str]:
     return f"{figure.value:.1f}", f"{figure.low:.1f} to {figure.high:.1f}"
 
 
-def _table(head: Sequence[str], lines: "Sequence[Sequence[str]] | map[list[str]]") -> str:
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table; every column but the first is set to the right."""
     rows = [f"| {' | '.join(cells)} |" for cells in (head, *lines)]
     return "\n".join([rows[0], f"|---|{'---:|' * (len(head) - 1)}", *rows[1:]])

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 import jinja2
+from markupsafe import Markup
 from PIL import Image
 
 from smear.pictures import RGB
@@ -32,12 +33,7 @@ def page(
 ) -> str:
     """The page; `plots` holds PNG files by name: confusion, progress, types, reliability."""
     info = facts.run.info
-    template = files("trainer.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_one_line, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(one_decimal=one_decimal, jpeg=_jpeg)
-    return environment.from_string(template).render(
+    return template("trainer.report", "page.html.jinja").render(
         facts=facts,
         info=info,
         title=title(info),
@@ -49,7 +45,7 @@ def page(
         paper_average=PAPER_AVERAGE,
         missing_curves=len(facts.fold_numbers) - len(curves),
         temperatures=temperatures(curves),
-        plots={name: _uri("image/png", data) for name, data in plots.items()},
+        plots={name: uri("image/png", data) for name, data in plots.items()},
         alt={
             "confusion": alt.of_confusion(facts.scores.confusion),
             "progress": alt.of_progress(curves),
@@ -60,6 +56,22 @@ def page(
         listed=wrong[:LISTED],
         thumbnails=thumbnails,
     )
+
+
+def template(package: str, name: str) -> jinja2.Template:
+    """A page of a package, which escapes all it is given and knows `style`, the look of every page."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_one_line, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(one_decimal=one_decimal, jpeg=_jpeg)
+    style = files("trainer.report").joinpath("style.css").read_text(encoding="utf-8")
+    environment.globals["style"] = Markup(style)  # noqa: S704 - a file of ours
+    return environment.from_string(files(package).joinpath(name).read_text(encoding="utf-8"))
+
+
+def uri(kind: str, data: bytes) -> str:
+    """The data as an address that needs nothing beside the page."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def _one_line(value: Any) -> Any:
@@ -74,8 +86,4 @@ def _one_line(value: Any) -> Any:
 def _jpeg(picture: RGB) -> str:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="jpeg", quality=_JPEG_QUALITY, subsampling=0)
-    return _uri("image/jpeg", buffer.getvalue())
-
-
-def _uri(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    return uri("image/jpeg", buffer.getvalue())

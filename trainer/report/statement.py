@@ -11,8 +11,8 @@ def statement(facts: Facts) -> str:
     """Plain text, unescaped: data set names are the user's own words."""
     info = facts.run.info
     subject = (
-        f"Cross-validation in {info.folds} {_plural(info.folds, 'fold')} of {info.model} ({info.parameters:,}"
-        f" parameters) on {info.images:,} pictures of the data set {info.data} (geometry profile {info.geometry},"
+        f"Cross-validation in {info.folds} {_plural(info.folds, 'fold')} of {info.model}{_parameters(info)}"
+        f" on {info.images:,} pictures of the data set {info.data} (geometry profile {info.geometry},"
         f" SHA-256 of contents and types {info.data_sha256[:12]})."
     )
     cost = f"The folds took {duration(facts.result.seconds)} together{_host(info)}."
@@ -21,7 +21,9 @@ def statement(facts: Facts) -> str:
 
 def title(info: RunInfo) -> str:
     """What kind of run of what, on what."""
-    return f"{'Tuning run' if info.tune else 'Cross-validation'}: {info.model} on {info.data}, recipe {info.recipe}"
+    kind = "Tuning run" if info.tune else "Cross-validation"
+    variant = f", {info.variant}" if info.variant else ""
+    return f"{kind}: {info.model} on {info.data}, recipe {info.recipe}{variant}"
 
 
 def beside(facts: Facts) -> str:
@@ -95,6 +97,10 @@ def _tuning(facts: Facts) -> list[str]:
     return [sentence]
 
 
+def _parameters(info: RunInfo) -> str:
+    return "" if info.parameters is None else f" ({info.parameters:,} parameters)"
+
+
 def _recipe(info: RunInfo) -> str:
     epochs = info.recipe_settings.get("epochs")
     parts = [f"Recipe {info.recipe}"]
@@ -102,6 +108,10 @@ def _recipe(info: RunInfo) -> str:
         parts.append(f"{epochs} {_plural(epochs, 'epoch')} a fold")
     if info.shortened:
         parts.append(info.shortened)
+    if info.share < 1:
+        parts.append(f"trained on {100 * info.share:g} % of each training part, in as many steps as on all of it")
+    if info.variant:
+        parts.append(f"the same weights as without this variant: {info.variant}")
     parts += [f"seed {info.seed}", f"started from {info.init or 'random weights'}"]
     if info.views > 1:
         parts.append(f"the mean of {info.views} views of each test picture")

@@ -12,7 +12,7 @@ from smear.cells import CELL_TYPES
 from tests.trainer.cv.conftest import PER_TYPE, one_sentence, refusal
 from trainer import cli
 from trainer.cv import campaign
-from trainer.fit import BrokeOff
+from trainer.learning import BrokeOff
 
 
 def _cv(out):

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from smear import bundle
 from tests.trainer.cv.conftest import one_sentence
-from trainer import cli, cross_validated
+from trainer import cli, cross_validated, make
 from trainer.cross_validated import NoCrossValidation
 from trainer.run_folder import UnfinishedRun
 
@@ -94,7 +94,7 @@ def test_a_picture_that_cannot_be_used_is_refused_or_skipped_by_name(fit, own_da
     assert "first monocyte/broken[b].jpg: " in sentence
     assert sentence.endswith("mend or remove them, or add --skip-unusable")
     # Nothing is trained here: what is left out is said before.
-    monkeypatch.setattr(cli, "run", stop)
+    monkeypatch.setattr(make, "run", stop)
     result = fit("--skip-unusable")
     assert result.exit_code == 1
     assert "left out 1 pictures, first monocyte/broken[b].jpg: " in " ".join(result.stderr.split())

@@ -16,7 +16,8 @@ from trainer.cv.fold import run_fold
 from trainer.cv.laid_down import held, lay_down
 from trainer.cv.side_by_side import run_folds
 from trainer.export import weights_from_bundle
-from trainer.fit import BrokeOff, logits_of_views
+from trainer.fit import logits_of_views
+from trainer.learning import BrokeOff
 from trainer.recipes import Recipe
 
 

@@ -10,7 +10,7 @@ import pytest
 from trainer.cv import side_by_side
 from trainer.cv.folder import is_done
 from trainer.cv.side_by_side import run_folds
-from trainer.fit import BrokeOff
+from trainer.learning import BrokeOff
 
 
 #: What every fake fold may use. It is called as the real one: `python -P -m trainer.cv.fold OUT FOLD`.

@@ -1,0 +1,134 @@
+"""Repeating a table: its rows one after the other, each gone on with where it stopped, and the report after each."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from smear import bundle
+from smear.bundle import Bundle
+from smear.labelled import read_folder
+from smear.plain import PlainError
+from trainer import describe, produce, terminal
+from trainer.cv import command as cv
+from trainer.cv.folder import write_json
+from trainer.cv.plan import Order
+from trainer.make import make
+from trainer.options import prepare_torch
+from trainer.paper.curve import curve_plot
+from trainer.paper.markdown import markdown
+from trainer.paper.order import LARGE, PaperOrder, check, differing, standing_in
+from trainer.paper.page import page
+from trainer.paper.told import Told, tell
+from trainer.run_folder import RESULT as RUN_RESULT
+from trainer.run_folder import open_run
+
+
+PAGE: Final = "table.html"
+MARKDOWN: Final = "table.md"
+RESULT: Final = "table.json"
+#: Which table the folder is of.
+_ORDER: Final = "paper.json"
+#: The bundle that Table 6 trains further.
+_BUNDLE: Final = "wnet-large"
+
+
+class OtherTable(PlainError):
+    """The folder holds another table, or something else."""
+
+
+def repeat(order: PaperOrder, jobs: int, console: Console) -> dict[str, Any]:
+    """Do what is not done yet; the content of `table.json`.
+
+    Raises BadOrder, OtherTable, UnfinishedRun, BrokeOff, and what `trainer cv` raises.
+    """
+    check(order)
+    _take(order)
+    init = _large(order, console) if any(row.further for row in order.rows) else None
+    orders = {row.name: order.cross_validation(row, init) for row in order.rows}
+    for one in orders.values():
+        cv.check(one, across=True)
+    folders = standing_in(order, orders)
+    counts = describe.table2(read_folder(order.data)) if order.table.number == 2 else []
+    told = _tell(order, folders, counts, init)
+    for name, one in orders.items():
+        if name not in folders:
+            console.print(f"row {name}", highlight=False)
+            _run(one, jobs, console)
+            folders[name] = one.out
+        told = _tell(order, folders, counts, init)
+        write(order.out, told)
+    write(order.out, told)
+    return told.as_json()
+
+
+def write(out: Path, told: Told) -> None:
+    """The report: table.html, table.md, table.json, and the learning curve where there is one."""
+    curve = curve_plot(told.curve) if told.curve else None
+    if curve:
+        _put(out / "curve.png", curve)
+    _put(out / MARKDOWN, markdown(told).encode("utf-8", "backslashreplace"))
+    _put(out / PAGE, page(told, curve).encode("utf-8", "backslashreplace"))
+    write_json(out / RESULT, told.as_json())
+
+
+def _tell(
+    order: PaperOrder, folders: dict[str, Path], counts: list[tuple[str, int, float]], start: Bundle | None
+) -> Told:
+    return tell(
+        order.table, folders, order.rows, data=order.data_name, folds=order.folds or order.table.folds,
+        counts=counts, start=start, command=order.command,
+    )  # fmt: skip
+
+
+def _run(order: Order, jobs: int, console: Console) -> None:
+    if not (order.out / RUN_RESULT).is_file():
+        cv.carry_out(order, jobs, console, time.monotonic())
+    # A finished row is asked of its own record whether it is the one; going on with it would read every picture.
+    elif other := differing(open_run(order.out).info, order, {}):
+        raise OtherTable(f"{order.out} holds a finished run with other {', '.join(other)}; choose another --out")
+
+
+def _take(order: PaperOrder) -> None:
+    """Make the folder this table's, before anything costly; raises OtherTable."""
+    out, path = order.out, order.out / _ORDER
+    if out.resolve().is_relative_to(order.data.resolve()):
+        raise produce.BadOrder(f"{out} lies in the data folder, which is only read; choose another folder")
+    if out.exists() and not out.is_dir():
+        raise OtherTable(f"{out} is no folder")
+    if path.is_file():
+        number = json.loads(path.read_text(encoding="utf-8"))["table"]
+        if number != order.table.number:
+            raise OtherTable(f"{out} holds table {number}; choose another folder")
+    elif out.is_dir() and any(out.iterdir()):
+        raise OtherTable(f"{out} is not empty and holds no table of the paper; choose another folder")
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"table": order.table.number})
+
+
+def _large(order: PaperOrder, console: Console) -> Bundle:
+    """The network of the large set: given, made before, or made now."""
+    if order.init is not None:
+        return order.init
+    made = order.out / LARGE / _BUNDLE
+    if made.is_dir():
+        return bundle.load(made)
+    prepare_torch(0)
+    console.print("the network of the large set", highlight=False)
+    with terminal.bars(console) as bars:
+        return make(
+            produce.Order(
+                "fit", order.out / LARGE, _BUNDLE, order.data, order.geometry, order.large_recipe(), order.seed,
+                skip_unusable=order.skip_unusable,
+            ),
+            bars,
+        )  # fmt: skip
+
+
+def _put(file: Path, content: bytes) -> None:
+    temporary = file.with_name(f".{file.name}.new")
+    temporary.write_bytes(content)
+    temporary.replace(file)

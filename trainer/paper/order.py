@@ -1,0 +1,148 @@
+"""One table as a person asked for it, and the cross-validations that it comes to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from smear.bundle import Bundle
+from smear.geometry import Profile
+from smear.labelled import data_sha256, read_folder
+from trainer import recipes
+from trainer.cv.plan import Order
+from trainer.models.catalogue import MODELS
+from trainer.paper.tables import Row, Table
+from trainer.produce import BadOrder
+from trainer.recipes import BEST, Recipe
+from trainer.run_folder import RunInfo, open_run
+
+
+#: What `--epochs` calls the training of the network that Table 6 starts from.
+LARGE: Final = "large"
+#: For rows that are not named.
+ALL: Final = ""
+
+
+@dataclass(frozen=True)
+class PaperOrder:
+    """`folds` and `epochs` (by row, "" for all) shorten; `chosen` rows, all where empty; `have` are finished runs.
+
+    `init` is the network that is trained further, where it is there already. Folders and the rest as in `trainer cv`.
+    """
+
+    table: Table
+    out: Path
+    data: Path
+    geometry: Profile
+    target: Path | None = None
+    target_geometry: Profile | None = None
+    folds: int | None = None
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    chosen: tuple[str, ...] = ()
+    have: tuple[Path, ...] = ()
+    init: Bundle | None = None
+    seed: int = 0
+    device: str = "cpu"
+    skip_unusable: bool = False
+    command: str = "trainer paper"
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Those that are to be run, in the table's order."""
+        return tuple(row for row in self.table.rows if not self.chosen or row.name in self.chosen)
+
+    @property
+    def data_name(self) -> str:
+        """Of the folder that the rows are cross-validated on."""
+        used = self.target if self.table.on_target and self.target else self.data
+        return used.resolve().name
+
+    def large_recipe(self) -> Recipe:
+        """How the network of the large set is trained."""
+        epochs = self.epochs.get(LARGE, self.epochs.get(ALL))
+        found = recipes.recipe(BEST.name)
+        return found if epochs is None else Recipe(**(vars(found) | {"epochs": epochs}))
+
+    def cross_validation(self, row: Row, init: Bundle | None) -> Order:
+        """A row's order; `init` is the network of the large set, for rows that are trained further."""
+        model = MODELS[row.model]
+        data, geometry = self.data, self.geometry
+        if row.on_target:
+            assert self.target is not None
+            assert self.target_geometry is not None
+            data, geometry = self.target, self.target_geometry
+        epochs = self.epochs.get(row.name)
+        if epochs is None and model.known[row.recipe].epochs > 1:
+            epochs = self.epochs.get(ALL)
+        return Order(
+            self.out / row.name, data, geometry, model.recipe(row.recipe, epochs), self.folds or self.table.folds,
+            self.seed, init if row.further else None, self.device, skip_unusable=self.skip_unusable,
+            command=self.command, model=model, share=row.share,
+        )  # fmt: skip
+
+
+def epochs_by_row(given: Sequence[str], table: Table) -> dict[str, int]:
+    """`["5", "paper=400"]` -> {"": 5, "paper": 400}; raises BadOrder."""
+    names = [row.name for row in table.rows] + [LARGE] * any(row.further for row in table.rows)
+    found = {}
+    for word in given:
+        name, equals, number = word.rpartition("=")
+        if equals and name not in names:
+            raise BadOrder(f"no row {name!r} in table {table.number}; there are: {', '.join(names)}")
+        if not number.isdigit() or int(number) < 1:
+            raise BadOrder(f"--epochs {word}: a number of epochs, or ROW=NUMBER")
+        found[name] = int(number)
+    return found
+
+
+def check(order: PaperOrder) -> None:
+    """Raise BadOrder for what cannot be done."""
+    names = [row.name for row in order.table.rows]
+    for name in order.chosen:
+        if name not in names:
+            raise BadOrder(f"no row {name!r} in table {order.table.number}; there are: {', '.join(names) or 'none'}")
+    if order.table.on_target and order.target is None:
+        raise BadOrder(f"table {order.table.number} needs a small set: --target DIR")
+
+
+def standing_in(order: PaperOrder, orders: Mapping[str, Order]) -> dict[str, Path]:
+    """Row -> the finished run that stands for it; raises BadOrder for a run that stands for none, UnfinishedRun."""
+    found: dict[str, Path] = {}
+    hashes: dict[Path, str] = {}
+    for run in order.have:
+        info = open_run(run).info
+        for name, wanted in orders.items():
+            if name not in found and not differing(info, wanted, hashes):
+                found[name] = run
+                break
+        else:
+            all_other = [differing(info, wanted, hashes) for wanted in orders.values()]
+            closest = min(all_other, key=lambda other: ("model" in other, "recipe" in other, len(other)), default=[])
+            raise BadOrder(
+                f"{run} stands for no row of this table: it differs in {', '.join(closest) or 'everything'} from the"
+                " row that is nearest"
+            )
+    return found
+
+
+def differing(info: RunInfo, wanted: Order, hashes: dict[Path, str]) -> list[str]:
+    """What is not the same about a finished run and an order; `hashes` keeps what was read of data folders."""
+    if wanted.data not in hashes:
+        hashes[wanted.data] = data_sha256(read_folder(wanted.data))
+    ours: dict[str, Any] = {
+        "model": wanted.model.name, "recipe": wanted.recipe.name, "seed": wanted.seed, "folds": wanted.folds,
+        "share": wanted.share, "data": hashes[wanted.data], "geometry": wanted.geometry.name,
+        "start": wanted.init.bundle_id if wanted.init else None, "variant": None, "tune": False,
+    }  # fmt: skip
+    theirs: dict[str, Any] = {
+        "model": info.model, "recipe": info.recipe, "seed": info.seed, "folds": info.folds, "share": info.share,
+        "data": info.data_sha256, "geometry": info.geometry, "start": info.init, "variant": info.variant,
+        "tune": info.tune,
+    }  # fmt: skip
+    if info.refused and info.data == wanted.data.resolve().name:
+        theirs["data"] = ours["data"]  # of the pictures that could be used, which nobody knows without reading them
+    other = [name for name, value in ours.items() if theirs[name] != value]
+    if "model" not in other and "recipe" not in other:
+        settings = asdict(wanted.recipe)
+        other += [key for key in settings if info.recipe_settings.get(key, settings[key]) != settings[key]]
+    return other

@@ -1,0 +1,23 @@
+"""table.html: a repeated table on one page that needs nothing beside itself."""
+
+from smear.cells import CELL_TYPES
+from trainer.paper import sentences
+from trainer.paper.published import COUNTS
+from trainer.paper.told import Told
+from trainer.report.page import template, uri
+
+
+def page(told: Told, curve: bytes | None) -> str:
+    """The page; `curve` is a PNG file, None where there is none."""
+    return template("trainer.paper", "table.html.jinja").render(
+        told=told,
+        types=CELL_TYPES,
+        introduction=sentences.introduction(told),
+        figures_note=sentences.FIGURES_NOTE,
+        comparability=sentences.comparability(told),
+        differences=sentences.differences(told),
+        notes=sentences.notes(told),
+        paper_counts=COUNTS,
+        paper_images=sum(COUNTS.values()),
+        curve=uri("image/png", curve) if curve else None,
+    )

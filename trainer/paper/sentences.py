@@ -1,0 +1,93 @@
+"""What a repeated table has to be told with: what the figures can be compared with, and what they say."""
+
+from trainer.paper.curve import worth
+from trainer.paper.told import RowTold, Told
+from trainer.report.facts import LIMITS_NOTE
+from trainer.report.statement import grouping
+
+
+FIGURES_NOTE = (
+    "Recall in per cent over all folds together; class average: the mean over the five types, with the limits of a"
+    " bootstrap."
+)
+
+
+def introduction(told: Told) -> str:
+    """What was run on what."""
+    if told.table.number == 2:
+        return f"The {told.images:,} pictures of {told.data} by type, beside the paper's 6,562."
+    run = (
+        f"{len(told.rows)} rows, each cross-validated in {told.folds} folds on the {told.images:,} pictures of"
+        f" {told.data}."
+    )
+    kept = grouping(told.rows[0].facts.run.info.grouping) if told.rows else ""
+    start = ""
+    if told.start is not None:
+        data = told.start.manifest.data
+        start = (
+            f"Rows trained further start from {told.start.bundle_id}, trained on {data.images:,} pictures of"
+            f" {data.name}."
+        )
+    return " ".join(part for part in (run, kept, start) if part)
+
+
+def comparability(told: Told) -> str:
+    """What stands between the paper's figures and these."""
+    if told.table.number == 1:
+        return (
+            "The figures that the paper gives for the older families are not among what this project has of it, and are"
+            " therefore not set beside these."
+        )
+    return (
+        "The paper's figures are of other pictures: the rows say what the same experiment comes to here, not which of"
+        " two networks is better."
+    )
+
+
+def notes(told: Told) -> list[str]:
+    """Plain paragraphs under the figures."""
+    found = list(told.table.notes)
+    if told.table.number == 4 and told.rows:
+        found.append(depth(told))
+    found += worth(told.curve)
+    if told.rows:
+        found.append(LIMITS_NOTE)
+    return found
+
+
+def differences(told: Told) -> list[str]:
+    """The verdict of every paired comparison."""
+    return [row.beside.verdict for row in told.rows if row.beside is not None]
+
+
+def depth(told: Told) -> str:
+    """Why the paper's 51 % says nothing about depth, as far as these rows carry."""
+    by_name = {row.name: row for row in told.rows}
+    why = (
+        "What 51 % says about depth: nothing that can be told from it. An average of one half over five types is what a"
+        " network gives whose training or whose asking went wrong, whatever its depth; and the paper's code for this"
+        " row is not at hand, so its reason cannot be proved."
+    )
+    parts = [why]
+    paper, recomputed = by_name.get("paper"), by_name.get("paper/statistics-recomputed")
+    if paper and recomputed:
+        moved = recomputed.facts.class_average.value - paper.facts.class_average.value
+        parts.append(
+            f"Here the paper's settings come to {_average(paper)}; the very same weights with recomputed statistics to"
+            f" {_average(recomputed)}, {moved:+.1f} points by the asking alone."
+        )
+    parts += [
+        f"{row.title}: {_average(row)}." for key in ("healthy", "group-norm") if (row := by_name.get(key)) is not None
+    ]
+    if by_name:
+        parts.append(
+            "These are other pictures than the paper's"
+            + (" and shortened runs" if any(row.facts.run.info.shortened for row in told.rows) else "")
+            + ": they can show that such a network learns these cells under some settings, not what happened in 2019."
+        )
+    return " ".join(parts)
+
+
+def _average(row: RowTold) -> str:
+    figure = row.facts.class_average
+    return f"{figure.value:.1f} % ({figure.low:.1f} to {figure.high:.1f})"
