@@ -205,8 +205,8 @@ def migrate(as_json: Json = False) -> None:
 def watch() -> None:
     """Watch the drop folders and queue what has arrived, until stopped."""
     from smear.layout import layout
+    from smear.logs import set_up_logging
     from smear.store import Store, wait_for_schema
-    from worker.logs import set_up_logging
     from worker.queue import sender
     from worker.watch.loop import watch as watch_loop
     from worker.watch.observe import Observing
@@ -236,8 +236,8 @@ def watch() -> None:
 @app.command(hidden=True)
 def broker() -> None:
     """Run this machine's own broker (a process of the Procfile)."""
+    from smear.logs import set_up_logging
     from worker.broker import run_broker
-    from worker.logs import set_up_logging
 
     settings = load_settings()
     set_up_logging(settings.log_level, settings.log_format)
