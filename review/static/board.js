@@ -31,7 +31,7 @@ document.addEventListener("htmx:after:swap", (event) => {
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input:not([type=radio]), select, textarea");
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "/" && !typing) { event.preventDefault(); document.getElementById("q").select(); return; }
+  if (event.key === "/" && !typing) { const q = document.getElementById("q"); event.preventDefault(); q.focus(); q.select(); return; }
   if (typing && event.key !== "ArrowDown") return;
   const step = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }[event.key];
   if (!step || event.target.matches("input[type=radio], select")) return;
