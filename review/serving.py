@@ -66,6 +66,7 @@ def serve(settings: Settings) -> None:
         server_header=False,
         # Streams of events end only when the browser goes; nobody waits for that.
         timeout_graceful_shutdown=2,
+        timeout_keep_alive=75,
     )
     try:
         uvicorn.Server(configuration).run(sockets=[bound])

@@ -3,12 +3,14 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 from sqlmodel import select
 
 from review import references
-from review.asking import MAX_ROW, desk_of, reader, render, writer
+from review.asking import MAX_ROW, desk_of, looker, reader, render, writer
+from review.desk import Desk
 from review.people import Person
 from review.refusal import Refused, not_there
 from smear.kinds import Label
@@ -32,11 +34,16 @@ class Wanted(BaseModel):
 
 
 @router.get("/cells/{cell}/picture", response_class=Response)
-def picture(request: Request, _: Viewer, cell: CellNumber) -> Response:
+async def picture(request: Request, _: Annotated[Person, Depends(looker)], cell: CellNumber) -> Response:
     """The stored bytes of a cell's picture."""
-    desk = desk_of(request)
-    with desk.store.read() as session:
-        digest = session.exec(select(CellRow.sha256).where(CellRow.id == cell)).one_or_none()
+    return await run_in_threadpool(_picture, desk_of(request), cell)
+
+
+def _picture(desk: Desk, cell: int) -> Response:
+    digest = desk.digests.get(cell)
+    if digest is None:
+        with desk.store.read() as session:
+            digest = session.exec(select(CellRow.sha256).where(CellRow.id == cell)).one_or_none()
     if digest is None:
         raise not_there("cell")
     try:

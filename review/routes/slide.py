@@ -148,6 +148,7 @@ def _told(request: Request, who: Person, slide: int, number: int | None) -> dict
     desk = desk_of(request)
     with desk.store.read() as session:
         view = slides.load(session, desk.rules, slide, number)
+        desk.remember({c.id: c.sha256 for c in view.reviewed.cells})
         revision = key(view.revision.id)
         given = signing.signatures(session, revision)
         users = {key(u.id): u.full_name for u in session.exec(select(UserRow))}
