@@ -5,7 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: setup run demo test lint check bench bench-train bench-engines bench-watch audit faults clean
+.PHONY: setup run demo test lint check bench bench-train bench-engines bench-watch bench-review audit faults clean
 
 # --- environments: stamps remember which set is installed, and go stale with what defines it -------------------
 
@@ -58,6 +58,9 @@ bench: $(VENV)/.everything
 
 bench-train: $(VENV)/.everything
 	@$(BIN)/python tests/bench/bench_train.py
+
+bench-review: $(VENV)/.everything
+	@$(BIN)/python tests/bench/bench_review.py
 
 bench-engines: $(VENV)/.everything
 	@$(BIN)/python tests/bench/bench_engines.py

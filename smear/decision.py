@@ -1,11 +1,14 @@
 """From an engine's answer to a decision: calibrated probabilities, how strange a cell is, what it counts as."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
+
+from smear.cells import CellState
 
 
 Floats = npt.NDArray[np.float32]
@@ -65,6 +68,14 @@ def outside_scores(logits: Floats, temperature: float, score: OutsideScore) -> F
             np.float32
         )
     return strange
+
+
+def needs_review(state: CellState, probabilities: Sequence[float] | None, review_below: float) -> bool:
+    """Whether a person should look at a cell: it is unlike the five, or its most probable type is not probable enough.
+
+    What could not be classified at all is named among the problems, with its reason.
+    """
+    return state == "outside" or (state == "classified" and max(probabilities or (0.0,)) < review_below)
 
 
 def decide(logits: Floats, calibration: Calibration) -> Decisions:

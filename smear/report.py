@@ -25,8 +25,16 @@ def slide_object(
     problems: Sequence[Mapping[str, str]] = (),
     bundle: str | None = None,
     backend: str | None = None,
+    corrected: Mapping[str, float] | None = None,
+    corrected_ci95: Mapping[str, Sequence[float]] | None = None,
+    needs_review: int | None = None,
+    flags: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """One slide; `percent` and `ci95` (per cent) are null where a differential is withheld or not there yet."""
+    """One slide; `percent` and `ci95` (per cent) are null where a differential is withheld or not there yet.
+
+    `corrected` and `corrected_ci95` are the same corrected for label shift (smear/correction.py), `needs_review` how
+    many cells a person should look at, `flags` what the reference intervals say (smear/flags.py); null where unknown.
+    """
     return {
         "source": source,
         "slide_id": slide_id,
@@ -39,4 +47,8 @@ def slide_object(
         "problems": [dict(problem) for problem in problems],
         "bundle": bundle,
         "backend": backend,
+        "corrected": None if corrected is None else dict(corrected),
+        "corrected_ci95": None if corrected_ci95 is None else {t: list(limits) for t, limits in corrected_ci95.items()},
+        "needs_review": needs_review,
+        "flags": None if flags is None else [dict(flag) for flag in flags],
     }

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     broker_url: str = ""
     database_url: str = ""
     models: Path | None = None
+    #: Where picture files are kept by their content, and for how long; 0 keeps none. Labelled ones stay.
+    pictures: Path | None = None
+    keep_pictures_days: float = Field(default=90.0, ge=0, allow_inf_nan=False)
     engine: Literal["auto", "tensorrt", "openvino", "onnx"] = "auto"
     engine_threads: int = Field(default=0, ge=0, description="0: one a core")
     #: Whether `make run` compiles the bundle that serves for this processor, in the background.
@@ -77,11 +80,23 @@ class Settings(BaseSettings):
     low_count_cells: int = Field(default=100, ge=1)
     #: Slides whose name matches are body fluid or quality control, not blood: listed, never given a differential.
     not_blood: str = r"^(BFS|QC)"
+    #: A cell whose most probable type is less probable than this is counted under `needs_review`.
+    review_below: float = Field(default=0.9, ge=0, le=1)
+    #: A JSON file with the laboratory's reference intervals; without it those for adults (smear/intervals.py).
+    intervals: Path | None = None
+
+    #: The review page: where it listens (the next free port is taken), and the names it may be called by beside
+    #: localhost, separated by commas.
+    review_host: str = "127.0.0.1"
+    review_port: int = Field(default=8321, ge=0, le=65535)
+    review_names: str = ""
+    #: A session ends after so long without a request, and after twelve hours at the latest.
+    session_minutes: float = Field(default=60.0, gt=0, allow_inf_nan=False)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["logfmt", "json"] = "logfmt"
 
-    @field_validator("var", "models")
+    @field_validator("var", "models", "pictures", "intervals")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value if value is None else value.expanduser().absolute()
@@ -152,6 +167,11 @@ class Settings(BaseSettings):
     def models_folder(self) -> Path:
         """Where bundles live, shared between hosts."""
         return self.models or self.var / "models"
+
+    @property
+    def pictures_folder(self) -> Path:
+        """Where picture files are kept by their content; may be shared between hosts."""
+        return self.pictures or self.var / "pictures"
 
     @property
     def engines_folder(self) -> Path:

@@ -246,6 +246,12 @@ class DifferentialRow(SQLModel, table=True):
     percent: dict[str, float] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
     ci95: dict[str, list[float]] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
     remark: str | None = Field(default=None, max_length=16)
+    corrected: dict[str, float] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
+    corrected_ci95: dict[str, list[float]] | None = Field(
+        default=None, sa_column=Column(JSON(none_as_null=True), nullable=True)
+    )
+    needs_review: int | None = None
+    flags: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
     problems: list[dict[str, str]] = Field(sa_column=Column(JSON, nullable=False))
     created_at: datetime = _time(nullable=False)
 

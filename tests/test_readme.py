@@ -8,7 +8,7 @@ from smear.settings import Settings
 
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROOMS = ("smear", "worker", "trainer", "engine_build", "deploy")
+ROOMS = ("smear", "worker", "trainer", "engine_build", "review", "deploy")
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 

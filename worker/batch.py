@@ -9,6 +9,7 @@ from typing import Any, Final, TextIO
 from smear.bundle import Bundle
 from smear.cells import CELL_TYPES
 from smear.geometry import Profile
+from smear.intervals import load_intervals
 from smear.layout import Layout, is_blood
 from smear.listing import slide_name
 from smear.plain import PlainError
@@ -103,6 +104,7 @@ class Batch:
     ) -> None:
         self._settings, self._bundle, self._engine, self._reader = settings, bundle, engine, reader
         self._layout, self._geometry = layout, geometry
+        self._intervals = load_intervals(settings.intervals)
 
     def one(self, slide: SlidePath, progress: Callable[[], object]) -> tuple[dict[str, Any], SlideResult | None]:
         """The slide's JSON object, and its cells where it came to any."""
@@ -119,6 +121,7 @@ class Batch:
                 self._engine,
                 min_cells=self._settings.min_cells,
                 low_count_cells=self._settings.low_count_cells,
+                review_below=self._settings.review_below,
             )
         except (SourceAway, SlideChanging, OSError) as error:
             why = [{"file": "", "reason": f"cannot be read: {error}"}]
@@ -126,7 +129,7 @@ class Batch:
         except BadAnswer as error:
             why = [{"file": "", "reason": str(error)}]
             return slide_object(**told, state="failed", problems=why, bundle=self._bundle.bundle_id), None
-        return result.to_object(**told), result
+        return result.to_object(**told, intervals=self._intervals), result
 
 
 CELL_COLUMNS: Final = (

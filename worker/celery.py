@@ -5,9 +5,9 @@ import sys
 from celery import Celery, signals
 
 from smear.celery_settings import celery_settings
+from smear.logs import set_up_logging
 from smear.settings import BadSettings, load_settings
 from worker.consuming import watch_consuming
-from worker.logs import set_up_logging
 
 
 try:

@@ -9,8 +9,11 @@ import numpy as np
 
 from smear.bundle import Bundle
 from smear.cells import CELL_TYPES, CellState, CellType
-from smear.decision import decide
+from smear.correction import corrected
+from smear.decision import decide, needs_review
 from smear.differential import Differential, differential
+from smear.flags import flags
+from smear.intervals import ADULT, Intervals
 from smear.report import slide_object
 from worker.engines.face import Engine, Floats, Images
 from worker.reading import ReadPicture
@@ -37,6 +40,9 @@ class SlideResult:
     differential: Differential
     bundle_id: str
     backend: str
+    corrected: dict[str, float] | None = None
+    corrected_ci95: dict[str, tuple[float, float]] | None = None
+    needs_review: int = 0
 
     @property
     def cell_counts(self) -> dict[str, int]:
@@ -59,8 +65,14 @@ class SlideResult:
             return f"none of its {len(self.files)} pictures could be used; {first['file']}: {first['reason']}"
         return None
 
-    def to_object(self, *, source: str, slide_id: str, revision: int = 1) -> dict[str, Any]:
-        """The slide's JSON object."""
+    def flags(self, intervals: Intervals, wbc_10e9_L: float | None = None) -> list[dict[str, Any]]:  # noqa: N803 - the unit's own spelling
+        """What the reference intervals say of the differential."""
+        return flags(self.differential.percent, self.differential.ci95, intervals, wbc_10e9_L)
+
+    def to_object(
+        self, *, source: str, slide_id: str, revision: int = 1, intervals: Intervals = ADULT
+    ) -> dict[str, Any]:
+        """The slide's JSON object; flags are relative ones, since a folder alone tells no WBC count."""
         return slide_object(
             source=source,
             slide_id=slide_id,
@@ -73,6 +85,10 @@ class SlideResult:
             problems=self.problems,
             bundle=self.bundle_id,
             backend=self.backend,
+            corrected=self.corrected,
+            corrected_ci95=self.corrected_ci95,
+            needs_review=self.needs_review,
+            flags=self.flags(intervals),
         )
 
 
@@ -87,6 +103,7 @@ def classify(
     *,
     min_cells: int,
     low_count_cells: int,
+    review_below: float = 0.9,
 ) -> SlideResult:
     """Classify each distinct content of a slide once; pixels are let go chunk by chunk. Raises BadAnswer."""
     by_content: dict[str, Cell] = {}
@@ -99,14 +116,20 @@ def classify(
     # A file that gave no bytes cannot be told from another such file: each counts.
     cells = [*distinct.values(), *(cell for _, cell in files if cell.sha256 is None)]
     counts = Counter(cell.cell_type for cell in cells if cell.state == "classified")
+    reported = differential({t: counts[t] for t in CELL_TYPES}, min_cells=min_cells, low_count_cells=low_count_cells)
+    of_five = [cell.probabilities for cell in cells if cell.state == "classified" and cell.probabilities]
+    percent = ci95 = None
+    if reported.percent is not None:
+        percent, ci95 = corrected(of_five, bundle.manifest.training_mix)
     return SlideResult(
         files=files,
         cells=cells,
-        differential=differential(
-            {t: counts[t] for t in CELL_TYPES}, min_cells=min_cells, low_count_cells=low_count_cells
-        ),
+        differential=reported,
         bundle_id=bundle.bundle_id,
         backend=engine.name,
+        corrected=percent,
+        corrected_ci95=ci95,
+        needs_review=sum(needs_review(cell.state, cell.probabilities, review_below) for cell in cells),
     )
 
 

@@ -241,8 +241,8 @@ def rescan(
 @app.command(hidden=True)
 def broker() -> None:
     """Run this machine's own broker (a process of the Procfile)."""
+    from smear.logs import set_up_logging
     from worker.broker import run_broker
-    from worker.logs import set_up_logging
 
     settings = load_settings()
     set_up_logging(settings.log_level, settings.log_format)

@@ -16,6 +16,7 @@ from sqlmodel import Session, col, exists, func, select
 
 from smear.files import raw
 from smear.layout import layout
+from smear.review_tables import CommentRow, ReviewRow
 from smear.settings import Settings
 from smear.store import Store
 from smear.tables import (
@@ -123,11 +124,12 @@ def _old_slides(store: Store, before: datetime) -> Iterator[list[tuple[int, str,
 
 
 def _must_stay(before: datetime) -> Any:
-    """The condition under which a slide has a revision that is young, unfinished, or bears somebody's name."""
+    """The condition under which a slide has a young or unfinished revision, or bears somebody's name or remark."""
     young = col(RevisionRow.finished_at).is_(None) | (col(RevisionRow.finished_at) >= before)
-    return exists().where(
+    of_somebody = exists().where(
         col(RevisionRow.slide) == col(SlideRow.id), young | col(RevisionRow.state).not_in(_FORGETTABLE)
     )
+    return of_somebody | exists().where(col(CommentRow.slide) == col(SlideRow.id))
 
 
 def _forget(store: Store, slides: list[int], before: datetime, *, dry_run: bool) -> tuple[int, int]:
@@ -155,6 +157,8 @@ def _delete(session: Session, slides: list[int]) -> None:
         (PictureRow, col(PictureRow.revision).in_(revisions)),
         (CellRow, col(CellRow.slide).in_(slides)),
         (DifferentialRow, col(DifferentialRow.revision).in_(revisions)),
+        # Who looked at it last; whatever anybody did there makes the slide stay.
+        (ReviewRow, col(ReviewRow.revision).in_(revisions)),
         (RevisionRow, col(RevisionRow.slide).in_(slides)),
         (SlideRow, col(SlideRow.id).in_(slides)),
     ):

@@ -33,6 +33,9 @@ HANDFUL: Final = 8
 QUARANTINED: Final = "in quarantine: it ended the worker twice when it was read alone (`worker quarantine`)"
 
 
+Keep = Callable[[str, bytes], object]
+
+
 class SourceAway(Exception):
     """The share, or one file on it, cannot be read just now; trying again later helps."""
 
@@ -58,9 +61,13 @@ class ReadPicture:
 
 
 class SlideReader:
-    """Reads pictures with a few threads: decoding leaves the interpreter's lock, so cores are shared out."""
+    """Reads pictures with a few threads: decoding leaves the interpreter's lock, so cores are shared out.
 
-    def __init__(self, threads: int = 0) -> None:
+    `keep` is handed every file's SHA-256 and bytes, whatever becomes of it.
+    """
+
+    def __init__(self, threads: int = 0, keep: Keep = lambda _digest, _data: None) -> None:
+        self._keep = keep
         self._pool = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)), thread_name_prefix="read")
 
     def read(
@@ -113,15 +120,21 @@ class SlideReader:
         def some(group: list[FoundPicture]) -> list[ReadPicture]:
             pictures = []
             for found in group:
-                pictures.append(_decode(_fetch(descriptor, found, forgiving), geometry, quarantined))
+                pictures.append(_decode(self._fetch(descriptor, found, forgiving), geometry, quarantined))
                 progress()
             return pictures
 
         # A few at a time: handing each picture over by itself takes a tenth of the time to read it.
         return [picture for group in self._pool.map(some, _chunks(chunk, HANDFUL)) for picture in group]
 
-    @staticmethod
+    def _fetch(self, descriptor: int, found: FoundPicture, forgiving: bool) -> "_Fetched | ReadPicture":
+        fetched = _fetch(descriptor, found, forgiving)
+        if isinstance(fetched, _Fetched):
+            self._keep(fetched.sha256, fetched.data)
+        return fetched
+
     def _read_singly(
+        self,
         descriptor: int,
         pictures: list[FoundPicture],
         geometry: Profile,
@@ -133,7 +146,7 @@ class SlideReader:
         # Reading may hang or be killed too, and is no picture's doing: so a handful is read before the first of it is
         # decoded.
         for handful in _chunks(pictures, HANDFUL):
-            for one in [_fetch(descriptor, found, forgiving) for found in handful]:
+            for one in [self._fetch(descriptor, found, forgiving) for found in handful]:
                 if isinstance(one, _Fetched) and one.sha256 not in quarantined:
                     in_hand(one.sha256)
                 yield [_decode(one, geometry, quarantined)]

@@ -6,6 +6,7 @@ from sqlalchemy import delete, func, update
 from sqlmodel import Session, col, select
 
 from smear.cells import CELL_TYPES
+from smear.intervals import ADULT, Intervals
 from smear.store import Store
 from smear.tables import (
     BundleRow,
@@ -22,15 +23,15 @@ from worker.classify import Cell, SlideResult
 from worker.ledger import Claim, Fenced
 
 
-def record(store: Store, claim: Claim, result: SlideResult, signature: str) -> None:
+def record(store: Store, claim: Claim, result: SlideResult, signature: str, intervals: Intervals = ADULT) -> None:
     """Store pictures, cells, predictions and differential, and end the claim; raises Fenced and writes nothing
     where the claim was taken back. `signature` is the folder's, from before it was read.
     """
     with store.write() as session:
-        write(session, claim, result, signature)
+        write(session, claim, result, signature, intervals)
 
 
-def write(session: Session, claim: Claim, result: SlideResult, signature: str) -> None:
+def write(session: Session, claim: Claim, result: SlideResult, signature: str, intervals: Intervals = ADULT) -> None:
     """Every row of a result, in a transaction that is still open; raises Fenced.
 
     The revision's row comes first: whoever else would write to it waits, and nobody waits the other way round. Rows
@@ -54,7 +55,7 @@ def write(session: Session, claim: Claim, result: SlideResult, signature: str) -
     cells = _cells(session, claim.slide, result)
     _pictures(session, claim.revision, result, cells)
     _predictions(session, key(bundle.id), result, cells)
-    _differential(session, claim.revision, key(bundle.id), result)
+    _differential(session, claim.revision, key(bundle.id), result, intervals)
 
 
 def _cells(session: Session, slide: int, result: SlideResult) -> dict[str, int]:
@@ -106,18 +107,23 @@ def _prediction(number: int, bundle: int, cell: Cell) -> dict[str, Any]:
     }
 
 
-def _differential(session: Session, revision: int, bundle: int, result: SlideResult) -> None:
+def _differential(session: Session, revision: int, bundle: int, result: SlideResult, intervals: Intervals) -> None:
     row = session.exec(
         select(DifferentialRow).where(DifferentialRow.revision == revision, DifferentialRow.bundle == bundle)
     ).one_or_none()
     counted, reported = result.cell_counts, result.differential
+    sidecar = session.get_one(RevisionRow, revision).sidecar or {}
     values: dict[str, Any] = {
         "backend": result.backend,
         **{name: counted.get(name, 0) for name in ("total", "classified", "outside", "misfit", "unreadable")},
         **reported.counts,
         "percent": reported.percent,
-        "ci95": None if reported.ci95 is None else {t: list(limits) for t, limits in reported.ci95.items()},
+        "ci95": None if reported.ci95 is None else _lists(reported.ci95),
         "remark": reported.remark,
+        "corrected": result.corrected,
+        "corrected_ci95": None if result.corrected_ci95 is None else _lists(result.corrected_ci95),
+        "needs_review": result.needs_review,
+        "flags": result.flags(intervals, sidecar.get("wbc_10e9_L")),
         "problems": result.problems,
     }
     if row is None:
@@ -125,3 +131,7 @@ def _differential(session: Session, revision: int, bundle: int, result: SlideRes
     else:
         row.sqlmodel_update(values)
     session.add(row)
+
+
+def _lists(limits: dict[str, tuple[float, float]]) -> dict[str, list[float]]:
+    return {cell_type: list(pair) for cell_type, pair in limits.items()}

@@ -52,6 +52,10 @@ class Result:
             problems=problems,
             bundle=None if self.bundle is None else self.bundle.bundle_id,
             backend=None if d is None else d.backend,
+            corrected=None if d is None else d.corrected,
+            corrected_ci95=None if d is None else d.corrected_ci95,
+            needs_review=None if d is None else d.needs_review,
+            flags=None if d is None else d.flags,
         )
 
 

@@ -14,6 +14,7 @@ from smear.store import Store, wait_for_schema
 from worker.engines.face import Engine
 from worker.engines.forms import stamp
 from worker.engines.select import open_engine
+from worker.keeping import keeper
 from worker.models import ServingEngine
 from worker.queue import CLASSIFY
 from worker.reading import SlideReader
@@ -41,7 +42,7 @@ def _work() -> Work:
         return open_engine(bundle, settings.engine, settings.engine_threads, settings.engines_folder)
 
     serving = ServingEngine(store, settings.models_folder, open_, partial(stamp, settings.engines_folder))
-    return Work(settings, store, serving, SlideReader(), stopping=_stopping)
+    return Work(settings, store, serving, SlideReader(keep=keeper(settings)), stopping=_stopping)
 
 
 def _stopping() -> bool:

@@ -169,10 +169,10 @@ def died(
     out_of_memory: Annotated[bool, typer.Option("--out-of-memory")] = False,
 ) -> None:
     """Report how a worker ended, so that its slide need not wait for its lease (what supervisors call)."""
+    from smear.logs import set_up_logging
     from smear.store import Store
     from worker.dead import bury_patiently
     from worker.ending import of_status, process_name
-    from worker.logs import set_up_logging
 
     settings = load_settings()
     set_up_logging(settings.log_level, settings.log_format)

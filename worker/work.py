@@ -11,6 +11,7 @@ import structlog
 
 from smear.bundle import BadBundle, Bundle
 from smear.geometry import SIDE_PX, profile
+from smear.intervals import load_intervals
 from smear.layout import Layout, Listing, layout
 from smear.settings import Settings, Source
 from smear.store import Store, StoreUnavailable
@@ -55,6 +56,7 @@ class Work:
         self._settings, self._store, self._engine, self._reader = settings, store, engine, reader
         self._room, self._stopping, self._sleep = room or Room(settings), stopping, sleep
         self._sources = {source.name: source for source in settings.sources}
+        self._intervals = load_intervals(settings.intervals)
         self._name = process_name(os.getpid())
         self._left: list[Claim] = []
 
@@ -165,9 +167,10 @@ class Work:
                 engine,
                 min_cells=self._settings.min_cells,
                 low_count_cells=self._settings.low_count_cells,
+                review_below=self._settings.review_below,
             )
             lease.progress()
-            record(self._store, claim, result, listing.signature)
+            record(self._store, claim, result, listing.signature, self._intervals)
         log.info(
             "failed" if result.failure else "classified",
             revision=claim.revision,

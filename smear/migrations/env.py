@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import smear.tables  # noqa: F401 - fills the metadata
+import smear.review_tables  # noqa: F401 - fills the metadata, and tables with it
 
 
 def _run() -> None:

@@ -48,6 +48,10 @@ def _root(program: str) -> Any:
         from worker.cli import app
 
         return get_command(app)
+    if program == "review":
+        from review.cli import app as page
+
+        return get_command(page)
     if program == "engine-build":
         from engine_build.cli import app as build
 

@@ -37,14 +37,15 @@ ACTS: Final = {
 class Scene:
     """What a part is given to play with."""
 
-    def __init__(self, stage: "Stage", part: Part, sizes: Mapping[str, float], off: tuple[str, ...]) -> None:
+    def __init__(self, stage: "Stage", part: Part, sizes: Mapping[str, float], off: tuple[str, ...], name: str) -> None:
         self._stage, self._part, self._sizes, self.off = stage, part, sizes, off
+        self._name = name
         self.outcome = Outcome()
         self.truth: Truth = {}
         self.dice = random.Random(part.name)
         self.started: FaultyService | None = None
         self._said_before = self._spawned_before = self._numbered = 0
-        self.folder = stage.folder / part.name
+        self.folder = stage.folder / name
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def size(self, name: str) -> int:
@@ -75,8 +76,8 @@ class Scene:
 
     @property
     def prefix(self) -> str:
-        """What the names of this part's slides begin with."""
-        return f"{self._part.name}-"
+        """What the names of the slides of this play begin with."""
+        return f"{self._name}-"
 
     # --- dropping
 

@@ -2,6 +2,7 @@
 
 import time
 import traceback
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,7 @@ class Stage:
         self._service: FaultyService | None = None
         self._wanted: object = None
         self._services = 0
+        self._plays: Counter[str] = Counter()
 
     def service(self, *, workers: int = 1, modes: tuple[str, ...] = (), **settings: str) -> FaultyService:
         """A running service with these settings beside QUICK's."""
@@ -56,7 +58,9 @@ class Stage:
 
     def play(self, part: Part, sizes: Mapping[str, float], off: tuple[str, ...] = ()) -> Outcome:
         """Play a part with these numbers; `off` names protections switched off."""
-        scene = Scene(self, part, sizes, off)
+        self._plays[part.name] += 1
+        # A part may meet the service that its last play left, with that play's slides in the drop folder.
+        scene = Scene(self, part, sizes, off, f"{part.name}-{self._plays[part.name]}")
         started = time.monotonic()
         try:
             part.play(scene)

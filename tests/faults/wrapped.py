@@ -21,13 +21,13 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # what dies here is meant to
     del sys.argv[0]
     program, rest = sys.argv[0], sys.argv[1:]
-    role = {"celery": "worker", "worker": rest[0] if rest else ""}[program]
+    role = {"celery": "worker", "worker": rest[0] if rest else "", "review": "page"}[program]
     if role in {"worker", "watch"}:
         from faults.plan import Plan
         from faults.steps import install
 
         install(Plan(Path(os.environ["FAULTS_PLAN"])), role)
-    module = {"celery": "celery.__main__", "worker": "worker.cli"}[program]
+    module = {"celery": "celery.__main__", "worker": "worker.cli", "review": "review.cli"}[program]
     sys.exit(importlib.import_module(module).main())
 
 

@@ -17,7 +17,7 @@ import psutil
 PROJECT = Path(__file__).resolve().parents[2]
 
 #: What each process of the Procfile looks like from outside.
-COMMANDS = {"broker": "-server", "watcher": "worker watch", "worker": "-Q slides"}
+COMMANDS = {"broker": "-server", "watcher": "worker watch", "worker": "-Q slides", "page": "review serve"}
 
 
 class Service:

@@ -16,7 +16,7 @@ from worker.broker import NoBroker, server_program
 
 
 SAMPLES = shipped.folder("samples")
-BROKER_PASSWORD = "broker-secret-0815"  # noqa: S105 - of a server that lives as long as the test
+BROKER_PASSWORD = "broker-secret-0815"
 #: What must be in no log, whoever writes it: barcodes, order numbers, sidecar fields, file names, passwords.
 SECRETS = ("BARCODE", "4711", "ORDER-77", "EDTA-MARROW", "WRIGHT-GIEMSA", "SMITH", BROKER_PASSWORD, "pg-secret")
 

@@ -5,7 +5,8 @@ from smear.report import slide_object
 
 
 KEYS = [
-    "source", "slide_id", "revision", "state", "cells", "counts", "percent", "ci95", "problems", "bundle", "backend"
+    "source", "slide_id", "revision", "state", "cells", "counts", "percent", "ci95", "problems", "bundle", "backend",
+    "corrected", "corrected_ci95", "needs_review", "flags",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel, select
 
-from smear import tables
+from smear import review_tables, tables
 from smear.store import NO_DATABASE, Store, StoreUnavailable, migrate, schema_problem, wait_for_schema
 from smear.tables import BundleRow, SlideRow, SourceRow, utc_now
 
@@ -265,7 +265,10 @@ def test_another_program_can_read_the_file(sqlite_store):
 
 def test_every_table_has_a_row_class():
     assert {t.name for t in SQLModel.metadata.sorted_tables} == {
-        row.__tablename__ for row in vars(tables).values() if isinstance(row, type) and hasattr(row, "__table__")
+        row.__tablename__
+        for module in (tables, review_tables)
+        for row in vars(module).values()
+        if isinstance(row, type) and hasattr(row, "__table__")
     }
 
 

@@ -135,7 +135,7 @@ def test_the_watcher_logs_no_slide_names(settings, sqlite_store, drop, make_slid
 
     import structlog
 
-    from worker.logs import set_up_logging
+    from smear.logs import set_up_logging
 
     before = logging.getLogger().handlers[:], logging.getLogger().level
     try:
@@ -165,7 +165,7 @@ def test_log_lines_are_json_where_that_is_wanted(capfd):
 
     import structlog
 
-    from worker.logs import set_up_logging
+    from smear.logs import set_up_logging
 
     before = logging.getLogger().handlers[:], logging.getLogger().level
     try:

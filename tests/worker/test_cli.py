@@ -14,7 +14,8 @@ from worker.install import prepare
 
 
 KEYS = [
-    "source", "slide_id", "revision", "state", "cells", "counts", "percent", "ci95", "problems", "bundle", "backend"
+    "source", "slide_id", "revision", "state", "cells", "counts", "percent", "ci95", "problems", "bundle", "backend",
+    "corrected", "corrected_ci95", "needs_review", "flags",
 ]  # fmt: skip
 
 

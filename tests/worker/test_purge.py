@@ -148,3 +148,23 @@ def test_a_slide_without_a_folder_of_its_own_is_there_while_a_file_bears_its_nam
     (tmp_path / "S-1_001.jpg").touch()
     assert not is_gone(tmp_path, "S-1", "flat")
     assert is_gone(tmp_path, "S-2", "flat")
+
+
+def test_a_slide_that_somebody_remarked_on_stays_and_one_only_looked_at_goes(store, settings, drop, finished):
+    from smear.review_tables import CommentRow, ReviewRow, UserRow
+
+    rows = {name: finished(name, 40) for name in ("remarked", "looked-at")}
+    (drop / "other").mkdir()
+    for name in rows:
+        shutil.rmtree(drop / name)
+    with store.write() as session:
+        session.add(
+            UserRow(name="maria", full_name="M", role="technologist", password_hash="", must_change=False, active=True,
+                    created_at=utc_now())
+        )  # fmt: skip
+        session.flush()
+        slide = session.exec(select(SlideRow.id).where(SlideRow.slide_id == "remarked")).one()
+        session.add(CommentRow(slide=slide, revision=rows["remarked"], user=1, at=utc_now(), text="look again"))
+        session.add(ReviewRow(revision=rows["looked-at"], held_by=1, held_at=utc_now()))
+    assert purge(store, settings, 30, dry_run=False).slides == 1
+    assert slides(store) == {"remarked"}

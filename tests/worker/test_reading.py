@@ -158,3 +158,27 @@ def test_a_picture_with_a_name_that_is_no_utf8_is_read(reader, drop, make_slide)
     (found,) = read(reader, drop, look(drop))
     assert found.path == r"\xff\xfe.jpg"
     assert found.pixels is not None
+
+
+def test_every_file_is_handed_over_to_be_kept_whatever_becomes_of_it(drop, make_slide):
+    folder = make_slide(drop, "S-1", 3)
+    (folder / "rubbish.jpg").write_bytes(b"rubbish")
+    kept = {}
+    reader = SlideReader(2, keep=kept.__setitem__)
+    listing = layout("slides").look(drop, "S-1")
+    chunks = list(reader.read(drop, "S-1", listing, profile("di60")))
+    reader.close()
+    assert {picture.sha256 for chunk in chunks for picture in chunk} == kept.keys()
+    assert b"rubbish" in kept.values()
+
+
+def test_a_full_disk_costs_a_picture_and_not_the_slide(make_settings, monkeypatch):
+    from smear.picture_store import PictureStore
+    from worker.keeping import keeper
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(PictureStore, "put", full)
+    keeper(make_settings())("0" * 64, b"x")
+    keeper(make_settings(keep_pictures_days=0))("0" * 64, b"x")

@@ -47,7 +47,7 @@ def cross_validate(plan: Plan, jobs: int, console: Console, started: float) -> d
         def said(fold: int, message: dict[str, Any]) -> None:
             shown.said(fold, message)
             if "epoch" in message or "done" in message:
-                write_json(out / _SECONDS, round(time.monotonic() + since, 1))
+                write_json(out / _SECONDS, round(time.monotonic() + since, 3))
 
         run_folds(out, plan.folds, jobs or _cores(), said)
     found = result.write(plan, _seconds_before(out))

@@ -10,7 +10,7 @@ import structlog
 def speak(program: str) -> None:
     """From now on each warning is one line, "program: what: why", and what is less than a warning is left out.
 
-    A service sets up its log instead (`worker.logs`); either may follow the other.
+    A service sets up its log instead (`smear.logs`); either may follow the other.
     """
     structlog.configure(
         processors=[partial(_sentence, program)],

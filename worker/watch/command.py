@@ -5,11 +5,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from smear.layout import layout
+from smear.logs import set_up_logging
 from smear.plain import PlainError
 from smear.settings import Settings
 from smear.sources import Source
 from smear.store import Store, StoreUnavailable, wait_for_schema
-from worker.logs import set_up_logging
 from worker.queue import sender
 from worker.watch.loop import watch as watch_loop
 from worker.watch.observe import Observing

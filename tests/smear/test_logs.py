@@ -5,7 +5,7 @@ import logging
 import pytest
 import structlog
 
-from worker.logs import set_up_logging
+from smear.logs import set_up_logging
 
 
 @pytest.fixture(autouse=True)

@@ -52,7 +52,7 @@ def set_up_logging(level: str, log_format: Literal["logfmt", "json"]) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Below warnings these speak of every connection, migration step and message.
-    for noisy in ("alembic", "amqp", "celery", "kombu", "watchdog"):
+    for noisy in ("alembic", "amqp", "celery", "kombu", "multipart", "python_multipart", "uvicorn", "watchdog"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

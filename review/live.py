@@ -1,0 +1,123 @@
+"""Server-sent events: what has changed on the board and on slides, looked up by level and told to every open page.
+
+The database is asked, not this process: a worker's or another page's change is told as well as one made here. An event
+says what to look at again and carries no patient data; losing one loses nothing, since pages also look now and then.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import func
+from sqlmodel import col, select
+
+from smear.review_tables import AuditHeadRow, AuditRow, BoardRow
+from smear.store import Store, StoreUnavailable
+
+
+log: Final = structlog.get_logger()
+
+POLL_SECONDS: Final = 0.4
+#: A comment line now and then keeps proxies from closing a quiet stream, and finds out who has gone.
+PING_SECONDS: Final = 15.0
+_MOST: Final = 200
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How far the database has been looked at."""
+
+    board: int
+    audit: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event: its name, and JSON data."""
+
+    name: str
+    data: dict[str, Any]
+
+    def encode(self) -> bytes:
+        """As the protocol wants it; JSON holds no line break."""
+        return f"event: {self.name}\ndata: {json.dumps(self.data)}\n\n".encode()
+
+
+def look(store: Store, seen: Seen | None) -> tuple[Seen, list[Event]]:
+    """What is new since; nothing at the first look. Raises StoreUnavailable."""
+    with store.read() as session:
+        now = Seen(
+            int(session.exec(select(func.max(BoardRow.changed))).one() or 0),
+            int(session.exec(select(AuditHeadRow.number)).one_or_none() or 0),
+        )
+        if seen is None or now == seen:
+            return now, []
+        events = []
+        if now.audit > seen.audit:
+            rows = session.exec(
+                select(AuditRow)
+                .where(col(AuditRow.number) > seen.audit, col(AuditRow.slide).is_not(None))
+                .order_by(col(AuditRow.number))
+                .limit(_MOST)
+            )
+            events = [Event("slide", {"slide": r.slide, "who": r.user, "action": r.action}) for r in rows]
+        if now.board != seen.board or events:
+            changed = session.exec(select(BoardRow.slide).where(col(BoardRow.changed) > seen.board).limit(_MOST)).all()
+            events.append(Event("board", {"slides": list(changed)}))
+        return now, events
+
+
+class Hub:
+    """One looker for all open pages of this process. Looks only while somebody listens."""
+
+    def __init__(self, store: Store, poll_seconds: float = POLL_SECONDS) -> None:
+        self._store, self._poll_seconds = store, poll_seconds
+        self._listeners: set[asyncio.Queue[Event]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def listen(self, still: Callable[[], bool]) -> AsyncIterator[bytes]:
+        """Events, encoded, for as long as `still` says so (it is asked with every ping)."""
+        queue: asyncio.Queue[Event] = asyncio.Queue(maxsize=_MOST)
+        self._listeners.add(queue)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        try:
+            yield b"retry: 2000\n\n"
+            while True:
+                try:
+                    event = await asyncio.wait_for(queue.get(), PING_SECONDS)
+                except TimeoutError:
+                    if not await asyncio.to_thread(still):
+                        yield Event("ended", {}).encode()
+                        return
+                    yield b": still here\n\n"
+                else:
+                    yield event.encode()
+        finally:
+            self._listeners.discard(queue)
+
+    async def _run(self) -> None:
+        seen: Seen | None = None
+        while self._listeners:
+            try:
+                seen, events = await asyncio.to_thread(look, self._store, seen)
+            except StoreUnavailable as error:
+                log.warning("cannot look for what is new", reason=str(error))
+                events = []
+            for event in events:
+                for queue in self._listeners:
+                    # Whoever reads this slowly will look at everything anyway.
+                    with contextlib.suppress(asyncio.QueueFull):
+                        queue.put_nowait(event)
+            await asyncio.sleep(self._poll_seconds)
+
+    async def close(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task

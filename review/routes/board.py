@@ -1,0 +1,72 @@
+"""The board, its parts that renew themselves, and the retry button."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from review import board
+from review.asking import MAX_ROW, desk_of, reader, render, writer
+from review.board import Show, Sort
+from review.people import Person
+from review.retrying import retry
+
+
+router = APIRouter()
+
+Viewer = Annotated[Person, Depends(reader("view"))]
+Search = Annotated[str, Query(max_length=200)]
+Number = Annotated[int, Query(ge=1, le=100_000)]
+
+
+@router.get("/", response_class=HTMLResponse)
+def show_board(
+    request: Request, _: Viewer, show: Show = "todo", q: Search = "", sort: Sort = "urgency", page: Number = 1
+) -> Response:
+    """The whole page."""
+    return render(request, "board.html", **_told(request, show, q, sort, page), **_health(request))
+
+
+@router.get("/board/rows", response_class=HTMLResponse)
+def rows(
+    request: Request, _: Viewer, show: Show = "todo", q: Search = "", sort: Sort = "urgency", page: Number = 1
+) -> Response:
+    """The table alone."""
+    return render(request, "_rows.html", **_told(request, show, q, sort, page))
+
+
+@router.get("/board/health", response_class=HTMLResponse)
+def health(request: Request, _: Viewer) -> Response:
+    """The tiles on top alone."""
+    return render(request, "_health.html", **_health(request))
+
+
+@router.post("/slides/{slide}/retry", response_class=HTMLResponse)
+def retry_slide(
+    request: Request,
+    who: Annotated[Person, Depends(writer("retry"))],
+    slide: Annotated[int, Path(ge=1, le=MAX_ROW)],
+    show: Show = "todo",
+    q: Search = "",
+    sort: Sort = "urgency",
+    page: Number = 1,
+) -> Response:
+    """A failed slide again; the table, renewed."""
+    retry(desk_of(request).store, who, slide)
+    return render(request, "_rows.html", **_told(request, show, q, sort, page))
+
+
+def _told(request: Request, show: Show, q: str, sort: Sort, page: int) -> dict[str, Any]:
+    with desk_of(request).store.read() as session:
+        return {
+            "page": board.page(session, show=show, search=q, sort=sort, number=page),
+            "counts": board.counts(session),
+            "show": show,
+            "q": q,
+            "sort": sort,
+        }
+
+
+def _health(request: Request) -> dict[str, Any]:
+    with desk_of(request).store.read() as session:
+        return {"health": board.health(session)}

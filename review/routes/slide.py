@@ -1,0 +1,209 @@
+"""A slide's page and everything a person does on it."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Path, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import col, select
+
+from review import labelling, signing
+from review import slide as slides
+from review.asking import MAX_ROW, desk_of, reader, render, see_other, writer
+from review.comments import comment, comments
+from review.people import Person
+from smear.review_tables import UserRow
+from smear.store import Store
+from smear.tables import RevisionRow, key, utc_now
+
+
+router = APIRouter(prefix="/slides/{slide}")
+
+SlideNumber = Annotated[int, Path(ge=1, le=MAX_ROW)]
+RowNumber = Annotated[int, Field(ge=1, le=MAX_ROW)]
+Revision = Annotated[int | None, Query(ge=1, le=MAX_ROW)]
+Viewer = Annotated[Person, Depends(reader("view"))]
+Labeller = Annotated[Person, Depends(writer("label"))]
+Signer = Annotated[Person, Depends(writer("sign"))]
+
+
+class Relabel(BaseModel):
+    """Give these cells that label; null takes the labels back. `version` is the one that was seen."""
+
+    model_config = ConfigDict(extra="forbid")
+    cells: list[RowNumber] = Field(min_length=1, max_length=labelling.MAX_CELLS)
+    label: str | None = Field(max_length=16)
+    kind: str | None = Field(default=None, max_length=32)
+    version: int = Field(ge=0, le=MAX_ROW)
+
+
+class Seen(BaseModel):
+    """The version that was seen."""
+
+    model_config = ConfigDict(extra="forbid")
+    version: int = Field(ge=0, le=MAX_ROW)
+
+
+class Reason(BaseModel):
+    """Why a signed slide is opened again."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: str = Field(max_length=signing.MAX_REASON)
+
+
+@router.get("", response_class=HTMLResponse)
+def show_slide(request: Request, who: Viewer, slide: SlideNumber, revision: Revision = None) -> Response:
+    """The whole page."""
+    return render(request, "slide.html", **_told(request, who, slide, revision))
+
+
+@router.get("/changes")
+def changes(
+    request: Request, who: Viewer, slide: SlideNumber, since: Annotated[int, Query(ge=0, le=MAX_ROW)]
+) -> Response:
+    """What has changed after a version, with the panel as it is now."""
+    return _answer(request, who, slide, since)
+
+
+@router.post("/labels")
+def relabel(request: Request, who: Labeller, slide: SlideNumber, told: Relabel) -> Response:
+    """Label cells."""
+    labelling.relabel(
+        desk_of(request).store,
+        who,
+        slide,
+        cells=told.cells,
+        label=told.label,
+        kind=told.kind,
+        seen_version=told.version,
+    )
+    return _answer(request, who, slide, told.version)
+
+
+@router.post("/undo")
+def undo(request: Request, who: Labeller, slide: SlideNumber, told: Seen) -> Response:
+    """Take back this person's last change."""
+    labelling.undo(desk_of(request).store, who, slide)
+    return _answer(request, who, slide, told.version)
+
+
+@router.post("/redo")
+def redo(request: Request, who: Labeller, slide: SlideNumber, told: Seen) -> Response:
+    """Do it again."""
+    labelling.redo(desk_of(request).store, who, slide)
+    return _answer(request, who, slide, told.version)
+
+
+@router.post("/hold")
+def hold(request: Request, who: Labeller, slide: SlideNumber) -> Response:
+    """Say on the board who has this slide, unless somebody has it."""
+    return JSONResponse({"holder": _hold(desk_of(request).store, who, slide)})
+
+
+@router.post("/sign")
+def sign(request: Request, who: Signer, slide: SlideNumber, told: Seen) -> Response:
+    """Sign, or give the second signature."""
+    signing.sign(desk_of(request).store, desk_of(request).rules, who, slide, told.version)
+    return JSONResponse({"words": "Signed."})
+
+
+@router.post("/amend")
+def amend(request: Request, who: Signer, slide: SlideNumber, told: Reason) -> Response:
+    """Open a signed slide again, with a reason."""
+    signing.amend(desk_of(request).store, desk_of(request).rules, who, slide, told.reason)
+    return JSONResponse({"words": "Open again: change what is to be changed, then sign."})
+
+
+@router.post("/comments", response_class=HTMLResponse)
+def add_comment(
+    request: Request,
+    who: Annotated[Person, Depends(writer("comment"))],
+    slide: SlideNumber,
+    text: Annotated[str, Form(max_length=4000)] = "",
+    cell: Annotated[int | None, Form(ge=1, le=MAX_ROW)] = None,
+) -> Response:
+    """Add a remark; the list of remarks, renewed."""
+    comment(desk_of(request).store, who, slide, text, cell)
+    if "hx-request" not in request.headers:
+        return see_other(f"/slides/{slide}")
+    return _comments(request, who, slide)
+
+
+@router.get("/comments", response_class=HTMLResponse)
+def show_comments(request: Request, who: Viewer, slide: SlideNumber) -> Response:
+    """The list of remarks alone."""
+    return _comments(request, who, slide)
+
+
+def _comments(request: Request, who: Person, slide: int) -> Response:
+    desk = desk_of(request)
+    with desk.store.read() as session:
+        _, revision, _ = slides.find(session, slide)
+        numbers = labelling.numbers(session, key(revision.id))
+        return render(request, "_comments.html", comments=comments(session, slide), numbers=numbers, slide_row=slide,
+                      may_comment=who.may("comment"))  # fmt: skip
+
+
+def _told(request: Request, who: Person, slide: int, number: int | None) -> dict[str, Any]:
+    desk = desk_of(request)
+    with desk.store.read() as session:
+        view = slides.load(session, desk.rules, slide, number)
+        desk.remember({c.id: c.sha256 for c in view.reviewed.cells})
+        revision = key(view.revision.id)
+        given = signing.signatures(session, revision)
+        users = {key(u.id): u.full_name for u in session.exec(select(UserRow))}
+        revisions = session.exec(
+            select(RevisionRow).where(RevisionRow.slide == slide).order_by(col(RevisionRow.number).desc())
+        ).all()
+        return {
+            "view": view,
+            "users": users,
+            "revisions": revisions,
+            "signatures": given,
+            "second_possible": view.is_signed and view.is_latest and signing.may_sign_second(given, who),
+            "steps": labelling.steps(session, who, revision),
+            "comments": comments(session, slide),
+            "numbers": {c.id: c.number for c in view.reviewed.cells},
+            "slide_row": slide,
+            "may_label": who.may("label") and view.is_open,
+            "may_sign": who.may("sign"),
+            "may_comment": who.may("comment"),
+            "may_mark": who.may("reference"),
+        }
+
+
+def _answer(request: Request, who: Person, slide: int, since: int) -> Response:
+    """The state after a change: what moved since a version, and the panel."""
+    desk = desk_of(request)
+    with desk.store.read() as session:
+        view = slides.load(session, desk.rules, slide)
+        revision = key(view.revision.id)
+        can_undo, can_redo = labelling.steps(session, who, revision)
+        panel = desk.templates.get_template("_panel.html").render(view=view)
+        return JSONResponse(
+            {
+                "version": view.review.version,
+                "state": view.revision.state,
+                "revision": view.revision.number,
+                "changes": labelling.changes_since(session, revision, since),
+                "can_undo": can_undo,
+                "can_redo": can_redo,
+                "doubtful": view.reviewed.doubtful,
+                "panel": panel,
+            }
+        )
+
+
+def _hold(store: Store, who: Person, slide: int) -> str | None:
+    with store.write() as session:
+        _, revision, _ = slides.find(session, slide)
+        if revision.state not in slides.OPEN:
+            return None
+        review = slides.review_of(session, key(revision.id))
+        now = utc_now()
+        free = review.held_by is None or review.held_at is None or now - review.held_at > slides.HELD_FOR
+        if free or review.held_by == who.id:
+            review.held_by, review.held_at = who.id, now
+            session.add(review)
+        holder = session.get_one(UserRow, review.held_by)
+        return holder.full_name

@@ -1,0 +1,136 @@
+"""Signing: a reviewed differential is fixed under a name, by a second one too, and opened again with a reason."""
+
+from typing import Any, Final
+
+from sqlmodel import Session, col, select
+
+from review import slide as slides
+from review.labelling import open_review
+from review.people import Person
+from review.refusal import Refused, conflict
+from review.slide import Rules, SlideView
+from smear.audit import append
+from smear.cells import CELL_TYPES
+from smear.review_tables import SignatureRow, UserRow
+from smear.store import Store
+from smear.tables import key, utc_now
+
+
+MIN_REASON: Final = 5
+MAX_REASON: Final = 2000
+
+
+def sign(store: Store, rules: Rules, person: Person, slide: int, seen_version: int) -> None:
+    """Sign what the person has seen; of a signed slide, give the second signature. Raises Refused."""
+    with store.write() as session:
+        view = slides.load(session, rules, slide)
+        if view.review.version != seen_version:
+            raise conflict("This slide was changed after you opened it: look at what is there now, then sign.")
+        if view.is_signed:
+            _second(session, rules, person, view)
+            return
+        revision, review = open_review(session, slide)
+        meaning = "amended" if review.amending else "signed"
+        result = _result(view, rules)
+        reason, review.amending, review.held_by, review.held_at = review.amending, None, None, None
+        review.version += 1
+        before, revision.state = revision.state, "signed"
+        session.add(revision)
+        session.add(review)
+        _write(session, person, view, rules, meaning, result, reason=reason, before=before)
+
+
+def amend(store: Store, rules: Rules, person: Person, slide: int, reason: str) -> None:
+    """Open a signed slide again. The signatures and what was signed stay. Raises Refused."""
+    reason = reason.strip()
+    if not MIN_REASON <= len(reason) <= MAX_REASON:
+        raise Refused(422, f"Say why, in {MIN_REASON} to {MAX_REASON} characters.")
+    with store.write() as session:
+        view = slides.load(session, rules, slide)
+        if not view.is_signed:
+            raise conflict("Only a signed slide is amended.")
+        review = view.review
+        review.amending, review.held_by, review.held_at = reason, person.id, utc_now()
+        review.version += 1
+        view.revision.state = "reviewed"
+        session.add(review)
+        session.add(view.revision)
+        append(
+            session, person.actor, "amend", slide=key(view.slide.id), revision=key(view.revision.id),
+            before={"state": "signed"}, after={"state": "reviewed"}, reason=reason, bundle=view.bundle,
+            versions=rules.versions,
+        )  # fmt: skip
+
+
+def signatures(session: Session, revision: int) -> list[tuple[SignatureRow, UserRow]]:
+    """All signatures under a revision with who gave them, in order."""
+    rows = session.exec(
+        select(SignatureRow, UserRow)
+        .join(UserRow, col(UserRow.id) == col(SignatureRow.user))
+        .where(SignatureRow.revision == revision)
+        .order_by(col(SignatureRow.id))
+    )
+    return [(signature, user) for signature, user in rows]
+
+
+def may_sign_second(given: list[tuple[SignatureRow, UserRow]], person: Person) -> bool:
+    """Whether this person's second signature is possible: someone else signed last, and nobody countersigned."""
+    return bool(given) and given[-1][0].meaning != "second" and given[-1][0].user != person.id
+
+
+def _second(session: Session, rules: Rules, person: Person, view: SlideView) -> None:
+    given = signatures(session, key(view.revision.id))
+    if not given or given[-1][0].meaning == "second":
+        raise conflict("This slide carries two signatures already.")
+    if given[-1][0].user == person.id:
+        raise conflict("The second signature is another person's.")
+    view.review.version += 1
+    session.add(view.review)
+    _write(session, person, view, rules, "second", given[-1][0].result, reason=None, before="signed")
+
+
+def _write(
+    session: Session,
+    person: Person,
+    view: SlideView,
+    rules: Rules,
+    meaning: str,
+    result: dict[str, Any],
+    *,
+    reason: str | None,
+    before: str,
+) -> None:
+    revision = key(view.revision.id)
+    session.add(
+        SignatureRow(
+            revision=revision, user=person.id, role=person.role, meaning=meaning, reason=reason, at=utc_now(),
+            result=result,
+        )
+    )  # fmt: skip
+    append(
+        session, person.actor, "sign" if meaning != "second" else "sign second", slide=key(view.slide.id),
+        revision=revision, before={"state": before}, after={"state": "signed", "meaning": meaning, "result": result},
+        reason=reason, bundle=view.bundle, versions=rules.versions,
+    )  # fmt: skip
+
+
+def _result(view: SlideView, rules: Rules) -> dict[str, Any]:
+    """What is signed: the reviewed differential beside the model's, and everything both rest on."""
+    people, model = view.reviewed.people, view.reviewed.model
+    result = people.result
+    return {
+        "counts": result.counts,
+        "outside": people.outside,
+        "kinds": view.reviewed.kinds,
+        "percent": result.percent,
+        "ci95": None if result.ci95 is None else {t: list(result.ci95[t]) for t in CELL_TYPES},
+        "remark": result.remark,
+        "absolute": view.reviewed.absolute,
+        "wbc_10e9_L": view.wbc_10e9_L,
+        "flags": view.reviewed.flags,
+        "proposal": {"counts": model.result.counts, "outside": model.outside},
+        "changed": view.reviewed.changed,
+        "bundle": view.bundle,
+        "backend": view.backend,
+        "versions": rules.versions,
+    }

@@ -1,0 +1,286 @@
+"""A slide as its page shows it: a revision's cells, what analyser, model and people say of each, and the counts."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import select as select_columns
+from sqlmodel import Session, col, select
+
+from review.refusal import not_there
+from smear.cells import CELL_TYPES, cell_type_of
+from smear.decision import needs_review
+from smear.differential import Differential, differential
+from smear.flags import absolute, flags
+from smear.intervals import Intervals
+from smear.kinds import OUTSIDE
+from smear.review_tables import LabelRow as Label
+from smear.review_tables import ReferenceRow, ReviewRow, UserRow
+from smear.tables import (
+    BundleRow,
+    CellRow,
+    DifferentialRow,
+    PictureRow,
+    PredictionRow,
+    RevisionRow,
+    SlideRow,
+    SourceRow,
+    key,
+)
+
+
+#: Groups of the gallery, in order.
+UNUSABLE: Final = "unusable"
+GROUPS: Final[tuple[str, ...]] = (*CELL_TYPES, OUTSIDE, UNUSABLE)
+#: Whoever has not changed anything for this long no longer has the slide.
+HELD_FOR: Final = timedelta(minutes=15)
+#: States in which cells may be changed.
+OPEN: Final = frozenset({"classified", "reviewed"})
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What results are judged by; its versions go into every signature."""
+
+    intervals: Intervals
+    min_cells: int
+    low_count_cells: int
+    review_below: float
+    software: str
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        """As signatures and the audit carry them."""
+        return {
+            "software": self.software,
+            "intervals": self.intervals.version,
+            "min_cells": self.min_cells,
+            "low_count_cells": self.low_count_cells,
+            "review_below": self.review_below,
+        }
+
+
+@dataclass(frozen=True)
+class CellView:
+    """One cell: `proposal` is the model's (one of the five, `outside`, or None), `label` a person's, or None."""
+
+    id: int
+    number: int
+    sha256: str
+    state: str
+    proposal: str | None
+    probabilities: tuple[float, ...] | None
+    analyser_class: str | None
+    label: str | None
+    kind: str | None
+    by: int | None
+    problem: str | None
+    doubtful: bool
+    is_reference: bool
+
+    @property
+    def group(self) -> str:
+        """Where it is shown and what it counts as."""
+        return self.label or self.proposal or UNUSABLE
+
+    @property
+    def confidence(self) -> float:
+        """The largest probability; 0 where there is none."""
+        return max(self.probabilities or (0.0,))
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """A differential by one of the three: analyser, model, people. `outside` counts what is none of the five."""
+
+    result: Differential
+    outside: int
+
+    @property
+    def total(self) -> int:
+        """Cells counted: the five."""
+        return sum(self.result.counts.values())
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """What follows from the cells as they are labelled now."""
+
+    cells: list[CellView]
+    analyser: Opinion | None
+    model: Opinion
+    people: Opinion
+    absolute: dict[str, float] | None
+    flags: list[dict[str, Any]]
+    kinds: dict[str, int]
+    changed: int
+    doubtful: int
+
+    @property
+    def groups(self) -> list[tuple[str, list[CellView]]]:
+        """The gallery: each group with its cells, least certain first, those that a person has labelled last."""
+        by_group: dict[str, list[CellView]] = {group: [] for group in GROUPS}
+        for cell in self.cells:
+            by_group[cell.group].append(cell)
+        for cells in by_group.values():
+            cells.sort(key=lambda c: (c.label is not None, c.confidence, c.number))
+        return [(group, cells) for group, cells in by_group.items() if cells or group != UNUSABLE]
+
+
+@dataclass(frozen=True)
+class SlideView:
+    """A revision of a slide with everything its page says of it."""
+
+    slide: SlideRow
+    source: str
+    revision: RevisionRow
+    latest: int
+    review: ReviewRow
+    holder: str | None
+    wbc_10e9_L: float | None  # noqa: N815 - the unit's own spelling
+    bundle: str | None
+    backend: str | None
+    stored: DifferentialRow | None
+    reviewed: Reviewed
+    sidecar: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_latest(self) -> bool:
+        """Earlier revisions are shown and never changed."""
+        return self.revision.number == self.latest
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its cells may be changed."""
+        return self.is_latest and self.revision.state in OPEN
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the latest signature holds."""
+        return self.revision.state == "signed"
+
+
+def find(session: Session, slide: int, number: int | None = None) -> tuple[SlideRow, RevisionRow, int]:
+    """A slide, one of its revisions (the latest, or that of this number), and the latest's number. Raises Refused."""
+    row = session.get(SlideRow, slide)
+    if row is None:
+        raise not_there("slide")
+    revisions = session.exec(
+        select(RevisionRow).where(RevisionRow.slide == slide).order_by(col(RevisionRow.number))
+    ).all()
+    chosen = next((r for r in reversed(revisions) if number in (None, r.number)), None)
+    if chosen is None:
+        raise not_there("revision of this slide")
+    return row, chosen, revisions[-1].number
+
+
+def load(session: Session, rules: Rules, slide: int, number: int | None = None) -> SlideView:
+    """Everything of a slide's revision. Raises Refused (404)."""
+    row, revision, latest = find(session, slide, number)
+    source = session.get_one(SourceRow, row.source_id).name
+    review = review_of(session, key(revision.id))
+    stored, bundle = _stored(session, key(revision.id))
+    holder = session.get(UserRow, review.held_by) if review.held_by is not None else None
+    sidecar = revision.sidecar or {}
+    wbc = sidecar.get("wbc_10e9_L")
+    return SlideView(
+        slide=row,
+        source=source,
+        revision=revision,
+        latest=latest,
+        review=review,
+        holder=None if holder is None else holder.full_name,
+        wbc_10e9_L=wbc,
+        bundle=None if bundle is None else bundle.bundle_id,
+        backend=None if stored is None else stored.backend,
+        stored=stored,
+        reviewed=judge(cells_of(session, rules, key(revision.id), None if bundle is None else key(bundle.id)),
+                       rules, wbc),
+        sidecar=sidecar,
+    )  # fmt: skip
+
+
+def review_of(session: Session, revision: int) -> ReviewRow:
+    """The review's row of a revision; a fresh one, not added, where nobody has touched it."""
+    found = session.exec(select(ReviewRow).where(ReviewRow.revision == revision)).one_or_none()
+    return found or ReviewRow(revision=revision)
+
+
+def _stored(session: Session, revision: int) -> tuple[DifferentialRow | None, BundleRow | None]:
+    found = session.exec(
+        select(DifferentialRow, BundleRow)
+        .join(BundleRow, col(BundleRow.id) == col(DifferentialRow.bundle))
+        .where(DifferentialRow.revision == revision)
+        .order_by(col(DifferentialRow.id).desc())
+        .limit(1)
+    ).one_or_none()
+    return (None, None) if found is None else (found[0], found[1])
+
+
+def cells_of(session: Session, rules: Rules, revision: int, bundle: int | None) -> list[CellView]:
+    """The distinct cells of a revision, in the order of their files."""
+    p = PredictionRow
+    five = (p.p_neutrophil, p.p_eosinophil, p.p_basophil, p.p_lymphocyte, p.p_monocyte)
+    columns: list[Any] = [
+        CellRow.id, CellRow.sha256, PictureRow.analyser_class, p.state, p.cell_type, *five, p.problem,
+        Label.label, Label.kind, Label.user, ReferenceRow.id,
+    ]  # fmt: skip
+    rows = session.execute(
+        select_columns(*columns)
+        .select_from(PictureRow)
+        .join(CellRow, col(CellRow.id) == col(PictureRow.cell))
+        .outerjoin(p, (col(p.cell) == col(CellRow.id)) & (col(p.bundle) == bundle))
+        .outerjoin(Label, col(Label.cell) == col(CellRow.id))
+        .outerjoin(ReferenceRow, col(ReferenceRow.cell) == col(CellRow.id))
+        .where(col(PictureRow.revision) == revision)
+        .order_by(col(PictureRow.path))
+    )
+    found: dict[int, CellView] = {}
+    for cell, digest, analyser, state, cell_type, *five_p, problem, label, kind, user, reference in rows:
+        if cell in found:
+            continue
+        probabilities = None if five_p[0] is None else tuple(five_p)
+        proposal = cell_type if state == "classified" else OUTSIDE if state == "outside" else None
+        found[cell] = CellView(
+            id=cell,
+            number=len(found) + 1,
+            sha256=digest,
+            state=state or "unreadable",
+            proposal=proposal,
+            probabilities=probabilities,
+            analyser_class=analyser,
+            label=label,
+            kind=kind if label is not None else None,
+            by=user if label is not None else None,
+            problem=problem,
+            doubtful=label is None and needs_review(state, probabilities, rules.review_below),
+            is_reference=reference is not None,
+        )
+    return list(found.values())
+
+
+def judge(cells: list[CellView], rules: Rules, wbc_10e9_L: float | None) -> Reviewed:  # noqa: N803 - the unit's own spelling
+    """Counts, limits, absolutes and flags of these cells as they are labelled."""
+    people = _opinion((c.group for c in cells), rules)
+    named = [c for c in cells if c.analyser_class is not None]
+    return Reviewed(
+        cells=cells,
+        analyser=_opinion((cell_type_of(c.analyser_class or "") or OUTSIDE for c in named), rules) if named else None,
+        model=_opinion((c.proposal or UNUSABLE for c in cells), rules),
+        people=people,
+        absolute=absolute(people.result.percent, wbc_10e9_L),
+        flags=flags(people.result.percent, people.result.ci95, rules.intervals, wbc_10e9_L),
+        kinds=dict(Counter(f"{c.label}:{c.kind}" for c in cells if c.kind is not None)),
+        changed=sum(c.label is not None and c.label != c.proposal for c in cells),
+        doubtful=sum(c.doubtful for c in cells),
+    )
+
+
+def _opinion(groups: Iterable[str], rules: Rules) -> Opinion:
+    counts = Counter(groups)
+    result = differential(
+        {t: counts[t] for t in CELL_TYPES}, min_cells=rules.min_cells, low_count_cells=rules.low_count_cells
+    )
+    return Opinion(result, counts[OUTSIDE])

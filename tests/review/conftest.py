@@ -1,0 +1,179 @@
+"""What the page's tests work on: a seeded database, the page in this process or behind a real port, a real browser."""
+
+import re
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from argon2 import PasswordHasher
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from review.app import create_app
+from review.desk import Desk, make_desk
+from review.passwords import Passwords
+from review.throttle import Limits, Rate
+from smear.settings import Settings
+from smear.store import Store
+
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from seeding import PASSWORD, add_people, add_slide
+
+
+#: Tests click faster than people.
+LOOSE = Limits(writes=Rate(100_000, 1))
+
+
+@pytest.fixture(scope="session")
+def quick_passwords() -> Passwords:
+    """Hashes that take no time: how strong they are is argon2's matter, and tested by name."""
+    return Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    return make_settings(review_port=0)
+
+
+@pytest.fixture
+def desk(sqlite_store: Store, settings: Settings, quick_passwords: Passwords) -> Desk:
+    """The parts of the page on an empty database with somebody of each role."""
+    add_people(sqlite_store, quick_passwords)
+    return make_desk(sqlite_store, settings, quick_passwords, LOOSE)
+
+
+@pytest.fixture
+def app(desk: Desk, settings: Settings) -> FastAPI:
+    return create_app(desk, settings)
+
+
+class Client(TestClient):
+    """A browser without a window: signs in as somebody, sends the token with what it writes."""
+
+    csrf = ""
+
+    def form_token(self, url: str = "/sign-in") -> str:
+        found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.get(url).text)
+        assert found is not None
+        return found[1]
+
+    def sign_in(self, name: str, password: str = PASSWORD) -> Any:
+        told = {"name": name, "password": password, "csrf": self.form_token()}
+        answer = self.post("/sign-in", data=told, follow_redirects=False)
+        if answer.status_code == 303:
+            page = self.get(answer.headers["location"], headers={"accept": "text/html"})
+            self.csrf = re.search(r'<meta name="csrf" content="([0-9a-f]*)">', page.text)[1]  # type: ignore[index]
+        return answer
+
+    def write(self, url: str, json: Any = None, data: Any = None) -> Any:
+        return self.post(url, json=json, data=data, headers={"x-csrf-token": self.csrf}, follow_redirects=False)
+
+    def label(self, slide: int, cells: list[int], label: str | None, version: int, kind: str | None = None) -> Any:
+        told = {"cells": cells, "label": label, "kind": kind, "version": version}
+        return self.write(f"/slides/{slide}/labels", json=told)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Callable[..., Client]:
+    """client(name): a browser signed in as that person; without a name, nobody's."""
+
+    def make(name: str | None = None) -> Client:
+        made = Client(app, base_url="http://127.0.0.1")
+        if name is not None:
+            assert made.sign_in(name).status_code == 303
+        return made
+
+    return make
+
+
+@pytest.fixture
+def slide(desk: Desk, sample_pictures: list[Path]) -> int:
+    """A classified slide of 120 cells with pictures; its number."""
+    return add_slide(desk.store, "S-0001", pictures=desk.pictures, files=sample_pictures)
+
+
+@pytest.fixture
+def cells_of(desk: Desk) -> Callable[[int], list[int]]:
+    """cells_of(slide): the numbers of its cells' rows, in order."""
+    from sqlmodel import select
+
+    from smear.tables import CellRow
+
+    def ask(slide: int) -> list[int]:
+        with desk.store.read() as session:
+            return list(session.exec(select(CellRow.id).where(CellRow.slide == slide).order_by(CellRow.id)))
+
+    return ask
+
+
+# --- a real port, a real browser -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def address(app: FastAPI) -> Iterator[str]:
+    """The page behind a port of this machine."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    bound.listen(64)
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="on")
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    bound.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium, headless; skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("needs a Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(chromium: Any, address: str) -> Iterator[Callable[..., Any]]:
+    """new_page(name): a window of its own, signed in as that person. What the console complains of fails the test."""
+    complaints: list[str] = []
+    contexts = []
+
+    def make(name: str | None = None, **how: Any) -> Any:
+        context = chromium.new_context(**({"viewport": {"width": 1280, "height": 800}} | how))
+        context.set_default_timeout(30_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda m: complaints.append(m.text) if "Content Security Policy" in m.text else None)
+        if name is not None:
+            page.goto(f"{address}/sign-in")
+            page.fill("[name=name]", name)
+            page.fill("[name=password]", PASSWORD)
+            page.keyboard.press("Enter")
+            page.wait_for_selector(".boardpage, .column")
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert complaints == []
