@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Column, Table
 
 from smear.bundle import Bundle
@@ -52,7 +53,7 @@ def verdicts_table(bundle: Bundle, verdicts: Iterable[tuple[str, Verification]])
             f"{one.largest_difference:.4f}",
             f"{one.images_per_second:.0f}",
             f"{one.times_default:.2f}",
-            "agrees" if one.ok else "; ".join(one.reasons),
+            "agrees" if one.ok else escape("; ".join(one.reasons)),
         )
     return table
 
@@ -78,7 +79,7 @@ def forms_table(bundle: Bundle, stored: Iterable[StoredForm]) -> Table:
             f"{verdict.type_agreement:.2%}" if verdict else "",
             f"{verdict.images_per_second:.0f}" if verdict else "",
             f"{verdict.times_default:.2f}" if verdict else "",
-            ("agrees" if verdict.ok else "; ".join(verdict.reasons)) if verdict else "built, not run here",
+            ("agrees" if verdict.ok else escape("; ".join(verdict.reasons))) if verdict else "built, not run here",
         )
     return table
 
@@ -110,7 +111,7 @@ def facts_table(facts: dict[str, Any]) -> Table:
     """A bundle's facts for people."""
     table = Table(show_header=False)
     for key, value in facts.items():
-        table.add_row(key.replace("_", " "), _plain(value))
+        table.add_row(key.replace("_", " "), escape(_plain(value)))
     return table
 
 

@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 import subprocess
@@ -7,9 +8,11 @@ from pathlib import Path
 import onnx
 import pytest
 from onnx import numpy_helper
+from rich.console import Console
 from typer.testing import CliRunner
 
 from engine_build import cli
+from engine_build.show import facts_table
 from smear import bundle, shipped
 
 
@@ -220,3 +223,9 @@ def test_it_needs_neither_torch_nor_onnxruntime_nor_the_trainer():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_brackets_in_a_cure_are_shown_and_not_taken_for_markup():
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(facts_table({"engines": {"onnx": "ONNX Runtime is not installed: pip install '.[onnx]'"}}))
+    assert "pip install '.[onnx]'" in console.export_text()
