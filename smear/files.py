@@ -32,7 +32,10 @@ class FileChanging(Exception):
 
 @dataclass(frozen=True)
 class Stat:
-    """What tells, without reading, that a file is still the same: size in bytes, times in nanoseconds, inode."""
+    """What tells, without reading, that a file is still the same: size in bytes, times in nanoseconds, inode.
+
+    Times are as a database holds them, in 64 bits: the year 2446, which file systems know, comes out as another number.
+    """
 
     size: int
     mtime_ns: int
@@ -42,7 +45,11 @@ class Stat:
     @classmethod
     def of(cls, result: os.stat_result) -> "Stat":
         """From os.stat."""
-        return cls(result.st_size, result.st_mtime_ns, result.st_ctime_ns, result.st_ino)
+        return cls(result.st_size, _in_64_bits(result.st_mtime_ns), _in_64_bits(result.st_ctime_ns), result.st_ino)
+
+
+def _in_64_bits(number: int) -> int:
+    return (number + 2**63) % 2**64 - 2**63
 
 
 @contextmanager
