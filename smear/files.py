@@ -21,6 +21,8 @@ _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | _NO_FOLLOW
 
 #: Errors of a share or a disk that may be gone a moment later.
 PASSING: Final = frozenset({errno.EIO, errno.ESTALE, errno.EBUSY, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR})
+#: Control characters, the two that part lines, and those that turn the direction of writing.
+_STEERING: Final = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _ESCAPE: Final = re.compile(rb"\\(\\|x[0-9a-f]{2})")
 
 
@@ -30,7 +32,10 @@ class FileChanging(Exception):
 
 @dataclass(frozen=True)
 class Stat:
-    """What tells, without reading, that a file is still the same: size in bytes, times in nanoseconds, inode."""
+    """What tells, without reading, that a file is still the same: size in bytes, times in nanoseconds, inode.
+
+    Times are as a database holds them, in 64 bits: the year 2446, which file systems know, comes out as another number.
+    """
 
     size: int
     mtime_ns: int
@@ -40,7 +45,11 @@ class Stat:
     @classmethod
     def of(cls, result: os.stat_result) -> "Stat":
         """From os.stat."""
-        return cls(result.st_size, result.st_mtime_ns, result.st_ctime_ns, result.st_ino)
+        return cls(result.st_size, _in_64_bits(result.st_mtime_ns), _in_64_bits(result.st_ctime_ns), result.st_ino)
+
+
+def _in_64_bits(number: int) -> int:
+    return (number + 2**63) % 2**64 - 2**63
 
 
 @contextmanager
@@ -110,13 +119,21 @@ def sha256(data: bytes) -> str:
 
 
 def shown(path: str) -> str:
-    """A file name as it can be stored and shown: bytes that are no UTF-8 become escapes, so a backslash is doubled."""
-    return os.fsencode(path).replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    """A file name as it can be stored and shown: bytes that are no UTF-8 become escapes, so a backslash is doubled.
+
+    So do characters that would steer a terminal, break a line or turn the order of a text: a name is anybody's to give.
+    """
+    text = os.fsencode(path).replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    return text if text.isprintable() else _STEERING.sub(_escaped, text)
 
 
 def raw(text: str) -> str:
     """The path that `shown` made this text of, for the calls of the operating system."""
     return os.fsdecode(_ESCAPE.sub(_unescaped, text.encode()))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in found[0].encode())
 
 
 def _unescaped(found: re.Match[bytes]) -> bytes:

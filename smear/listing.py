@@ -223,6 +223,6 @@ def stranger_by_name(path: str) -> str | None:
 def compiled(pattern: str) -> re.Pattern[str]:
     """A regular expression; ValueError says what is wrong with it."""
     try:
-        return re.compile(pattern)
+        return re.compile(pattern, re.DOTALL)  # a file's name may hold a line's end
     except re.error as error:
         raise ValueError(f"not a regular expression: {error}") from None

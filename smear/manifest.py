@@ -12,6 +12,8 @@ from typing import Any, Final
 MANIFESTS: Final = ("manifest.json", "manifest.csv")
 #: A line a file: room for tens of thousands.
 MAX_MANIFEST_BYTES: Final = 4 * 2**20
+#: No file system holds longer names.
+_MAX_NAME_BYTES: Final = 255
 
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 
@@ -78,10 +80,19 @@ def _from_csv(text: str) -> Manifest:
     return _checked(pairs, int(counts.pop()) if counts else None)
 
 
+def _is_file_name(text: str) -> bool:
+    """Whether a file could bear this name: JSON can spell text that is in no encoding, and of any length."""
+    try:
+        name = text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return text not in {"", ".", ".."} and b"/" not in name and b"\0" not in name and len(name) <= _MAX_NAME_BYTES
+
+
 def _checked(pairs: list[tuple[Any, Any]], count: int | None) -> Manifest:
     files: dict[str, str | None] = {}
     for file, sha256 in pairs:
-        if not isinstance(file, str) or file in {"", ".", ".."} or "/" in file or "\0" in file:
+        if not isinstance(file, str) or not _is_file_name(file):
             raise BadManifest("it lists something that is no file name in the slide's folder")
         if sha256 is not None and (not isinstance(sha256, str) or _SHA256.fullmatch(sha256) is None):
             raise BadManifest("one of its SHA-256 is not 64 hexadecimal digits")

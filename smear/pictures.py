@@ -17,6 +17,7 @@ import simplejpeg
 from PIL import Image
 
 from smear import tiff
+from smear.strips import check_strips
 from smear.tiff import BadTiff
 
 
@@ -35,6 +36,9 @@ _PNG_DEPTH_AT: Final = 24
 _JPEG_SCAN: Final = 0xDA
 #: No scan of a coloured picture holds this many zeros in a row; a file written out of order, or in part, does.
 _HOLE: Final = bytes(512)
+#: Nor do the bare pixels of one hold a page of them.
+_PAGE: Final = bytes(4096)
+_MAX_CHANNELS: Final = 4
 #: Where each pass of an interlaced PNG begins, and how far apart its pixels lie: left, top, right, down.
 _ADAM7: Final = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2),
@@ -58,14 +62,14 @@ def ends(data: bytes) -> bool:
 
     A file being copied, or allocated ahead and not yet filled, lacks the JPEG end marker, the PNG end chunk, the
     number of bytes that its BMP header announces, the strips that its TIFF directory names, or has a hole of zeros
-    amid its JPEG scan. What is no picture at all has no end to wait for: True.
+    amid its pixels. What is no picture at all has no end to wait for: True.
     """
     if data.startswith(_JPEG):
         return data.rstrip(_PADDING).endswith(_JPEG_END) and not _hole(data)
     if data.startswith(_PNG):
         return data.rstrip(_PADDING).endswith(_PNG_END.rstrip(_PADDING))
     if data.startswith(_BMP):
-        return len(data) >= 6 and len(data) >= struct.unpack_from("<I", data, 2)[0] and not _zero_tail(data)
+        return len(data) >= 6 and len(data) >= struct.unpack_from("<I", data, 2)[0] and not _unwritten(data)
     if data.startswith(tiff.MAGICS):
         try:
             tiff.read(data)
@@ -85,11 +89,20 @@ def _hole(jpeg: bytes) -> bool:
     return jpeg.find(_HOLE, at, len(jpeg.rstrip(_PADDING))) >= 0
 
 
-def _zero_tail(bmp: bytes) -> bool:
-    # A BMP has no end marker: a last hundredth of nothing but zeros (a few rows of pixels) is a file allocated ahead,
-    # not a stained smear.
+def _unwritten(bmp: bytes) -> bool:
+    # A BMP has no end marker: a page, or a last hundredth, of nothing but zeros (a few rows of pixels) is a file
+    # allocated ahead, not a stained smear. In a palette's numbers a page of zeros may be the background.
     tail = bmp[-(len(bmp) // 100) :]
-    return not any(tail)
+    return not any(tail) or (_PAGE in bmp and not _has_palette(bmp))
+
+
+def _has_palette(bmp: bytes) -> bool:
+    try:
+        (header_bytes,) = struct.unpack_from("<I", bmp, 14)
+        bits: int = struct.unpack_from("<H", bmp, 24 if header_bytes == 12 else 28)[0]
+    except struct.error:
+        return False
+    return 0 < bits <= 8
 
 
 class Scratch(threading.local):
@@ -177,7 +190,7 @@ def _decode_other(data: bytes, kind: str, fits: CheckSize | None) -> RGB:
             _check_rows(data)
         with Image.open(io.BytesIO(data), formats=[kind]) as picture:
             if kind == "BMP" and not ends(data):
-                raise UnreadablePicture("truncated BMP: its end is missing")
+                raise UnreadablePicture("truncated BMP: its end, or a part of it, is missing")
             if kind == "PNG" and data[_PNG_DEPTH_AT] > 8:
                 raise UnreadablePicture("16 bits a channel: 8 are expected")
             return np.asarray(_in_colour(picture))
@@ -191,6 +204,7 @@ def _decode_tiff(data: bytes, fits: CheckSize | None) -> RGB:
     try:
         read = tiff.read(data)
         _check_size(read.width_px, read.height_px, fits)
+        check_strips(data, read, MAX_PIXELS * _MAX_CHANNELS)
         with Image.open(io.BytesIO(read.plain), formats=["TIFF"]) as picture:
             assert picture.size == (read.width_px, read.height_px)  # the very fields that we read
             return np.asarray(_in_colour(picture))

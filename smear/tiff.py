@@ -20,11 +20,15 @@ _SHOWN: Final = {
     339: 8, 347: 65_536, 529: 3, 530: 2, 532: 6,
 }  # fmt: skip
 _COMPRESSIONS: Final = {1: "none", 5: "LZW", 7: "JPEG", 8: "deflate", 32773: "PackBits", 32946: "deflate"}
-_JPEG, _JPEG_END = 7, b"\xff\xd9"
+_TABLES: Final = 347
+_JPEG_END: Final = b"\xff\xd9"
 #: A directory has a dozen or two entries; a hostile one may promise 65,535.
 _MAX_ENTRIES: Final = 512
 _MAX_PARTS: Final = 65_536
 _NEVER_WRITTEN: Final = "truncated TIFF: its end is zeros, allocated but never written"
+#: No smear, compressed or not, holds so many zeros in a row; a file of which a part never came does. Deflate's own
+#: checksums tell it better.
+_HOLES: Final = {"none": bytes(4096), "LZW": bytes(512), "JPEG": bytes(512), "PackBits": bytes(512)}
 
 
 class BadTiff(Exception):
@@ -37,11 +41,18 @@ class BadTiff(Exception):
 
 @dataclass(frozen=True)
 class Tiff:
-    """What a TIFF's directory says: its size in pixels, and the same picture with nothing but its pixels' fields."""
+    """What a TIFF's directory says: its size in pixels, and the same picture with nothing but its pixels' fields.
+
+    `parts` are its strips or tiles, (start, length) each, compressed as `compression` says; `tables` are what the parts
+    of a JPEG share.
+    """
 
     width_px: int
     height_px: int
     plain: bytes
+    compression: str
+    parts: tuple[tuple[int, int], ...]
+    tables: bytes
 
 
 def read(data: bytes) -> Tiff:
@@ -62,8 +73,12 @@ def read(data: bytes) -> Tiff:
     width_px, height_px = (_one(data, order, entries, tag, 0) for tag in (_WIDTH, _HEIGHT))
     if width_px == 0 or height_px == 0:
         raise BadTiff("damaged TIFF: it has no size")
-    _check_parts(data, order, entries, jpeg=compression == _JPEG)
-    return Tiff(width_px, height_px, _plain(data, order, entries))
+    kind = _COMPRESSIONS[compression]
+    parts = _parts(data, order, entries)
+    # The bare numbers of a palette may be zero for as long as the background goes on.
+    palette = kind == "none" and _one(data, order, entries, _SAMPLES, 1) < 3
+    _check_parts(data, parts, kind, b"" if palette else _HOLES.get(kind, b""))
+    return Tiff(width_px, height_px, _plain(data, order, entries), kind, parts, _tables(data, order, entries))
 
 
 def _directory(data: bytes, order: str) -> tuple[dict[int, bytes], int]:
@@ -117,14 +132,27 @@ def _one(data: bytes, order: str, entries: dict[int, bytes], tag: int, default: 
     return _values(data, order, entries, tag, (default,))[0]
 
 
-def _check_parts(data: bytes, order: str, entries: dict[int, bytes], *, jpeg: bool) -> None:
-    """See that every strip or tile is in the file, and that none ends in zeros that were never written over."""
+def _tables(data: bytes, order: str, entries: dict[int, bytes]) -> bytes:
+    if _TABLES not in entries:
+        return b""
+    (count,) = struct.unpack_from(f"{order}I", entries[_TABLES], 4)
+    where, at = _place(data, order, entries[_TABLES])
+    return where[at : at + min(count, _MAX_PARTS)]
+
+
+def _parts(data: bytes, order: str, entries: dict[int, bytes]) -> tuple[tuple[int, int], ...]:
+    """(start, length) of every strip or tile."""
     offsets, sizes = (_STRIPS, _STRIP_BYTES) if _STRIPS in entries else (_TILES, _TILE_BYTES)
     starts, lengths = _values(data, order, entries, offsets, ()), _values(data, order, entries, sizes, ())
     if not starts or len(starts) != len(lengths):
         raise BadTiff("damaged TIFF: it does not say where its pixels are")
-    tail, last = max(sum(lengths) // 100, 16), b""
-    for start, length in zip(starts, lengths, strict=True):
+    return tuple(zip(starts, lengths, strict=True))
+
+
+def _check_parts(data: bytes, parts: tuple[tuple[int, int], ...], kind: str, hole: bytes) -> None:
+    """See that every part is in the file, and that none has, or ends in, zeros that were never written over."""
+    tail, last = max(sum(length for _, length in parts) // 100, 16), b""
+    for start, length in parts:
         if start == 0 or length == 0:
             raise BadTiff("truncated TIFF: some of its pixels are not written", cut_short=True)
         if start + length > len(data):
@@ -133,9 +161,11 @@ def _check_parts(data: bytes, order: str, entries: dict[int, bytes], *, jpeg: bo
         last = (last + part)[-tail:]
         # As in a BMP: nothing but zeros at the end is a file allocated ahead, not a stained smear. Strips are often one
         # row each: then the last rows count together.
-        unended = jpeg and not part.rstrip(b"\0").endswith(_JPEG_END)
+        unended = kind == "JPEG" and not part.rstrip(b"\0").endswith(_JPEG_END)
         if unended or (length >= tail and not any(part[-tail:])):
             raise BadTiff(_NEVER_WRITTEN, cut_short=True)
+        if hole and hole in part:
+            raise BadTiff("damaged TIFF: a part of it was never written", cut_short=True)
     if not any(last):
         raise BadTiff(_NEVER_WRITTEN, cut_short=True)
 

@@ -124,7 +124,8 @@ class Batch:
                 review_below=self._settings.review_below,
             )
         except (SourceAway, SlideChanging, OSError) as error:
-            why = [{"file": "", "reason": f"cannot be read: {error}"}]
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            why = [{"file": "", "reason": f"cannot be read: {reason}"}]
             return slide_object(**told, state="failed", problems=why, bundle=self._bundle.bundle_id), None
         except BadAnswer as error:
             why = [{"file": "", "reason": str(error)}]

@@ -82,7 +82,7 @@ class SlideResult:
             counts=self.differential.counts,
             percent=self.differential.percent,
             ci95=self.differential.ci95,
-            problems=self.problems,
+            problems=self.problems or ([{"file": "", "reason": self.failure}] if self.failure else []),
             bundle=self.bundle_id,
             backend=self.backend,
             corrected=self.corrected,

@@ -39,7 +39,9 @@ class Result:
         """The slide's JSON object."""
         d = self.differential
         reason = self.revision.reason
-        problems = d.problems if d is not None else [{"file": "", "reason": reason}] if reason else []
+        problems = [] if d is None else d.problems
+        if not problems and reason and (d is None or self.revision.state == "failed"):
+            problems = [{"file": "", "reason": reason}]
         return slide_object(
             source=self.source.name,
             slide_id=self.slide.slide_id,

@@ -37,15 +37,18 @@ ACTS: Final = {
 class Scene:
     """What a part is given to play with."""
 
-    def __init__(self, stage: "Stage", part: Part, sizes: Mapping[str, float], off: tuple[str, ...], name: str) -> None:
-        self._stage, self._part, self._sizes, self.off = stage, part, sizes, off
-        self._name = name
+    def __init__(self, stage: "Stage", part: Part, sizes: Mapping[str, float], off: tuple[str, ...], nth: int) -> None:
+        """`nth`: how often this stage has played the part, this time included. It may meet the service that its last
+        play left, with that play's slides in the drop folder and its killers in quarantine.
+        """
+        self._stage, self._part, self._sizes, self.off, self.nth = stage, part, sizes, off, nth
+        self._name = f"{part.name}-{nth}"
         self.outcome = Outcome()
         self.truth: Truth = {}
         self.dice = random.Random(part.name)
         self.started: FaultyService | None = None
         self._said_before = self._spawned_before = self._numbered = 0
-        self.folder = stage.folder / name
+        self.folder = stage.folder / self._name
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def size(self, name: str) -> int:

@@ -8,7 +8,7 @@ import sys
 import time
 import xmlrpc.client
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class FaultyService(Service):
         """`home` holds plan and log, and WNET_VAR where the settings name no other."""
         super().__init__(Path(settings.get("WNET_VAR", home / "var")), **settings)
         self.log = home / "run.log"
-        self.patience = patience
+        self.patience, self._workers = patience, workers
         self.plan = Plan(home / "plan")
         for mode in modes:
             self.plan.switch(mode)
@@ -53,22 +53,27 @@ class FaultyService(Service):
 
     @contextmanager
     def paused(self, name: str) -> Iterator[None]:
-        """Meanwhile every process of that line of the Procfile stands still; none in the middle of a transaction."""
-        stopped = self.processes(name)
-        for _ in range(100):
-            for process in stopped:
-                process.send_signal(signal.SIGSTOP)
-            if self._unlocked():
-                break
-            for process in stopped:
-                process.send_signal(signal.SIGCONT)
+        """Meanwhile every process of that line of the Procfile stands still; none in the middle of a transaction.
+
+        One that has just died is waited for: its successor would come in the middle of the pause.
+        """
+        wanted = self._workers if name == "worker" else 1
+        stopped: list[psutil.Process] = []
+
+        def all_stand_still() -> bool:
+            stopped[:] = self.processes(name)
+            _signal(stopped, signal.SIGSTOP)
             time.sleep(0.05)
+            if sum(_stands_still(process) for process in stopped) >= wanted and self._unlocked():
+                return True
+            _signal(stopped, signal.SIGCONT)
+            return False
+
+        wait(all_stand_still, 60 * self.patience, f"no {name} could be made to stand still")
         try:
             yield
         finally:
-            for process in stopped:
-                if process.is_running():
-                    process.send_signal(signal.SIGCONT)
+            _signal(stopped, signal.SIGCONT)
 
     def _unlocked(self) -> bool:
         """Whether nobody who stands still holds SQLite's lock, which would keep all others from writing."""
@@ -165,6 +170,19 @@ class FaultyService(Service):
             self.store.close()
             if not self.settings.socket_folder.is_relative_to(self.var):
                 shutil.rmtree(self.settings.socket_folder, ignore_errors=True)
+
+
+def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def _stands_still(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_STOPPED)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _reports_a_death(process: psutil.Process) -> bool:

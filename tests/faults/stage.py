@@ -59,8 +59,7 @@ class Stage:
     def play(self, part: Part, sizes: Mapping[str, float], off: tuple[str, ...] = ()) -> Outcome:
         """Play a part with these numbers; `off` names protections switched off."""
         self._plays[part.name] += 1
-        # A part may meet the service that its last play left, with that play's slides in the drop folder.
-        scene = Scene(self, part, sizes, off, f"{part.name}-{self._plays[part.name]}")
+        scene = Scene(self, part, sizes, off, self._plays[part.name])
         started = time.monotonic()
         try:
             part.play(scene)

@@ -40,6 +40,8 @@ def test_hash_and_count_may_be_left_out():
         ("manifest.json", b'{"files": {"": null}}', "no file name"),
         ("manifest.json", b'{"files": {"a/b.jpg": null}}', "no file name"),
         ("manifest.json", b'{"files": {"..": null}}', "no file name"),
+        ("manifest.json", rb'{"files": {"\ud800.jpg": null}}', "no file name"),
+        ("manifest.json", b'{"files": {"' + b"n" * 252 + b'.jpg": null}}', "no file name"),
         ("manifest.json", b'{"files": [{"file": "a"}, {"file": "a"}]}', "twice"),
         ("manifest.json", b"\xff", "UTF-8"),
         ("manifest.csv", b"file\n1.jp", "last line"),

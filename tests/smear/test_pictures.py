@@ -256,6 +256,26 @@ def test_a_hole_of_zeros_in_the_middle_of_a_jpeg_is_noticed(sample_pictures):
         assert reason_of(data[:at] + bytes(1024) + data[at + 1024 :]).startswith("damaged JPEG: ")
 
 
+def test_a_page_that_never_came_is_noticed_in_a_bmp(picture):
+    data = encode(picture, "BMP")
+    for at in range(54, len(data) - 8192, 20_000):
+        half = data[:at] + bytes(4096) + data[at + 4096 :]
+        assert not ends(half)
+        assert reason_of(half) == "truncated BMP: its end, or a part of it, is missing"
+
+
+def test_a_wide_background_in_a_palette_is_no_page_that_never_came():
+    plain = Image.new("P", (360, 361), 0)
+    plain.putpalette([200, 180, 190, 90, 40, 120])
+    plain.paste(1, (0, 0, 360, 160))
+    for kind in ("BMP", "TIFF"):
+        data = encode(plain, kind)
+        whole = data[:-2000] + b"\1" * 2000  # rows of the other colour at either end
+        assert bytes(4096) in whole
+        assert ends(whole)
+        assert decode(whole).shape == (361, 360, 3)
+
+
 def test_one_flipped_bit_in_a_png_is_noticed(picture):
     data = encode(picture, "PNG")
     chance = random.Random(5)
@@ -266,7 +286,7 @@ def test_one_flipped_bit_in_a_png_is_noticed(picture):
 
 def test_a_bmp_shorter_than_its_header_says_is_named(picture):
     data = encode(picture, "BMP")
-    assert reason_of(data[: len(data) // 2]) == "truncated BMP: its end is missing"
+    assert reason_of(data[: len(data) // 2]) == "truncated BMP: its end, or a part of it, is missing"
     assert reason_of(data[:10]).startswith("damaged BMP: ")
 
 

@@ -4,6 +4,7 @@ import io
 import random
 import re
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -79,6 +80,40 @@ def test_no_tail_that_is_missing_or_zero_is_accepted(picture, compression):
         for half in (data[:cut], data[:cut] + bytes(len(data) - cut)):
             assert not ends(half)
             assert "TIFF" in reason_of(half)
+
+
+@pytest.mark.parametrize("compression", KINDS)
+@pytest.mark.parametrize("strips", [{}, {"strip_size": 16 * 1080}])
+def test_a_part_that_never_came_is_noticed_wherever_it_belongs(picture, compression, strips):
+    data = encode(picture, compression, **strips)
+    (directory,) = struct.unpack_from("<I", data, 4)
+    pixels = range(700, directory if directory > len(data) // 2 else len(data))
+    chance, block = random.Random(str(compression)), 4096 if compression is None else 600
+    for _ in range(60):
+        at = chance.randrange(pixels.start, pixels.stop - block)
+        assert "TIFF" in reason_of(data[:at] + bytes(block) + data[at + block :])
+
+
+@pytest.mark.parametrize("compression", ["tiff_adobe_deflate", "jpeg"])
+def test_a_strip_that_breaks_off_is_refused_though_a_decoder_would_make_do_with_it(picture, compression):
+    data = encode(picture, compression)
+    read = tiff.read(data)
+    start, length = max(read.parts, key=lambda part: part[1])
+    for kept in (length // 4, length // 2, length * 9 // 10):
+        # As of a writer that fills what it has no room for: no zeros, and for a JPEG even an end marker.
+        filling = bytes(n % 251 + 1 for n in range(length - kept - 2)) + b"\xff\xd9"
+        broken = data[: start + kept] + filling + data[start + length :]
+        assert len(broken) == len(data)
+        assert "damaged TIFF" in reason_of(broken)
+
+
+def test_what_unfolds_to_more_than_a_picture_can_hold_is_refused_before_it_does(picture):
+    strip = zlib.compress(bytes(200_000_000), 9)
+    data = encode(picture, "tiff_adobe_deflate", strip_size=2**24)
+    read = tiff.read(data)
+    assert len(read.parts) == 1
+    bomb = with_field(with_field(data, 273, len(data)), 279, len(strip)) + strip
+    assert "unfolds to more than its pixels" in reason_of(bomb)
 
 
 def test_strips_of_one_row_hide_no_zero_tail(picture):

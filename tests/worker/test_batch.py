@@ -87,8 +87,14 @@ def test_a_slide_that_cannot_be_read_has_failed_and_the_next_is_classified(drop,
     make = batch()
     told, result = make.one(SlidePath("gone", drop, "gone"), lambda: None)
     assert (told["state"], result) == ("failed", None)
-    assert told["problems"][0]["reason"].startswith("cannot be read: ")
+    assert told["problems"] == [{"file": "", "reason": "cannot be read: No such file or directory"}]
     assert make.one(SlidePath("A", drop, "A"), lambda: None)[0]["state"] == "classified"
+
+
+def test_a_slide_without_a_picture_has_failed_and_says_why(drop, batch):
+    (drop / "A").mkdir()
+    told, _ = batch().one(SlidePath("A", drop, "A"), lambda: None)
+    assert (told["state"], told["problems"]) == ("failed", [{"file": "", "reason": "no pictures in its folder"}])
 
 
 def test_an_engine_that_answers_nonsense_fails_the_slide_with_the_reason(drop, make_slide, batch, fake_engine):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from smear.files import raw
 from smear.geometry import profile
 from smear.layout import layout
 from worker import reading
@@ -150,6 +151,14 @@ def test_names_are_shown_as_text_that_can_be_stored():
     assert shown(os.fsdecode(b"z\xe4hlung.jpg")) == r"z\xe4hlung.jpg"
     assert shown(os.fsdecode(b"z\xe4hlung.jpg")).encode() != b"z\xe4hlung.jpg"
     assert shown("a" * 255) == str(Path("a" * 255))
+
+
+@pytest.mark.parametrize("name", ["S\x1b[31m-1", "S\n1", "S\r1", "S\u202egpj.1", "S\x9b31m", "S\u20281", "S\x7f", "\t"])
+def test_no_name_steers_a_terminal_or_breaks_a_line_and_each_leads_back(name):
+    text = shown(name)
+    assert text.isprintable()
+    assert text.isascii()
+    assert raw(text) == name
 
 
 def test_a_picture_with_a_name_that_is_no_utf8_is_read(reader, drop, make_slide):

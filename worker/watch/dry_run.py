@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -95,27 +95,29 @@ def _slides(source: Source, how: Layout, not_blood: str) -> Iterator[tuple[SeenS
 
 def _strangers(source: Source, how: Layout, folders: set[str]) -> Iterator[Stranger]:
     root = os.fspath(source.root)
-
-    def away(error: OSError) -> None:
-        raise error
+    not_entered: list[OSError] = []
 
     def stranger(path: str, reason: str) -> Stranger:
         return Stranger(source.name, shown(path), reason)
 
-    # `walk` follows no links; what it could not enter has been named among the slides.
-    for here, inner, files in os.walk(root, onerror=away if not os.access(root, os.R_OK) else None):
+    # `walk` follows no links.
+    for here, inner, files in os.walk(root, onerror=not_entered.append):
         inside = os.path.relpath(here, root)
         for name in sorted(inner):
             path = os.path.normpath(f"{inside}/{name}")
-            if Path(here, name).is_symlink():
-                yield stranger(path, _LINK)
-            elif name.startswith("."):
-                yield stranger(path, "its name begins with a dot: hidden")
+            if (why := _why_not_entered(Path(here, name))) is not None:
+                yield stranger(path, why)
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         for name in sorted(files):
             path = os.path.normpath(f"{inside}/{name}")
             if (why := _why(how, folders, path, Path(here, name))) is not None:
                 yield stranger(path, why)
+    for error in not_entered:
+        if error.filename == root:
+            raise error
+        path = os.path.relpath(error.filename, root)
+        if path not in folders:  # those are named among the slides
+            yield stranger(path, f"cannot be read: {error.strerror}")
 
 
 def _why(how: Layout, folders: set[str], path: str, file: Path) -> str | None:
@@ -124,10 +126,23 @@ def _why(how: Layout, folders: set[str], path: str, file: Path) -> str | None:
     slide = how.slide_of(path)
     if slide is None or slide[1] not in folders:
         return "no picture of its slide is there"
+    return _kind(file, stat.S_ISREG)
+
+
+def _why_not_entered(folder: Path) -> str | None:
+    if folder.name.startswith("."):
+        return "its name begins with a dot: hidden"
+    return _kind(folder, stat.S_ISDIR)
+
+
+def _kind(path: Path, wanted: Callable[[int], bool]) -> str | None:
+    """Why something is not of the wanted kind, in words; None where it is, or is gone."""
     try:
-        kind = file.lstat().st_mode
+        kind = path.lstat().st_mode
     except FileNotFoundError:
         return None
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
     if stat.S_ISLNK(kind):
         return _LINK
-    return None if stat.S_ISREG(kind) else "not a plain file"
+    return None if wanted(kind) else "not a plain file"

@@ -58,7 +58,7 @@ def _killers(scene: Scene) -> None:
             if n % scene.size("every") == 0:
                 for k, file in enumerate(dice.sample(sorted(folder.iterdir()), scene.size("killers_a_slide"))):
                     # Padding makes it a content of its own: what is in quarantine stays there, whoever plays next.
-                    data = file.read_bytes() + b"\0" * 10_000
+                    data = file.read_bytes() + b"\0" * 10_000 + b" " * scene.nth
                     file.write_bytes(data)
                     killers[file.name] = sha256(data)
                     service.plan.plant(killers[file.name], MANNERS[(n + k) % len(MANNERS)])

@@ -58,6 +58,19 @@ def test_a_slide_may_have_any_name_that_is_text(drop, make_slide, service, name)
     assert service.states() == {(name, 1): "classified"}
 
 
+@pytest.mark.parametrize("seconds", [-(2**31), 2**33, 15_032_385_535])
+def test_pictures_of_whatever_year_are_classified_once(drop, make_slide, service, dump, seconds):
+    folder = make_slide(drop, "S-1", 3)
+    os.utime(folder / "cell_000.jpg", (seconds, seconds))
+    os.utime(folder, (seconds, seconds))
+    service.run(75)
+    assert service.states() == {("S-1", 1): "classified"}
+    before = dump(service.store)
+    service.start()
+    service.run(75)
+    assert dump(service.store) == before
+
+
 def test_an_unchanged_archive_costs_a_scan_no_look_and_no_question_to_the_database(
     drop, make_slide, done, later, monkeypatch
 ):

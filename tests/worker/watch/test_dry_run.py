@@ -1,8 +1,11 @@
 """`worker watch --dry-run`: what is there, what matches nothing and why, and no database."""
 
 import os
+from pathlib import Path
 
 import pytest
+
+from worker.watch.dry_run import Stranger, dry_run
 
 
 def test_slides_and_strangers_are_named_and_no_database_is_made(worker, drop, make_slide, json_lines, settings):
@@ -66,3 +69,30 @@ def test_a_drop_folder_that_is_away_is_named_with_exit_code_one(worker, drop):
 def test_json_without_dry_run_is_a_wrong_call(worker):
     done = worker("watch", "--json")
     assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_a_name_that_would_steer_a_terminal_is_shown_with_escapes(worker, drop, make_slide, json_lines):
+    make_slide(drop, "S\x1b[31m-1", 1)
+    make_slide(drop, "S\n2", 1)
+    said = worker("watch", "--dry-run").stdout
+    assert "\x1b" not in said
+    assert r"S\x1b[31m-1" in said
+    told = json_lines(worker("watch", "--dry-run", "--json").stdout)
+    assert [one["slide_id"] for one in told] == [r"S\x0a2", r"S\x1b[31m-1"]
+
+
+def test_a_file_that_may_not_be_looked_at_hides_no_other(settings, drop, make_slide, monkeypatch):
+    make_slide(drop, "S-1", 2)
+    make_slide(drop, "S-2", 1)
+    (drop / "S-2" / "notes.txt").touch()
+    lstat = Path.lstat
+
+    def refused(path):
+        if path.parent.name == "S-1":
+            raise PermissionError(13, "Permission denied", str(path))
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", refused)
+    strangers = {one.file: one.reason for one in dry_run(settings) if isinstance(one, Stranger)}
+    assert strangers.keys() == {"S-1/cell_000.jpg", "S-1/cell_001.jpg", "S-2/notes.txt"}
+    assert strangers["S-1/cell_000.jpg"] == "cannot be read: Permission denied"
