@@ -1,6 +1,7 @@
 """What must be refused: others' things, other sites, paths, scripts, stolen sessions, guesses, borrowed roles."""
 
 import re
+import sys
 from datetime import timedelta
 
 import pytest
@@ -372,9 +373,17 @@ def test_a_fault_of_ours_ends_one_request_in_words_and_with_strict_headers(clien
     def broken(*_):
         raise ZeroDivisionError("a secret of the inside")
 
+    told = []
+
+    class FakeLog:
+        def exception(self, event):
+            told.append((event, type(sys.exception())))
+
     vera = client("vera")
     monkeypatch.setattr(board, "counts", broken)
+    monkeypatch.setattr("review.headers.log", FakeLog())
     answer = vera.get("/", headers=HTML)
+    assert told == [("a request ended in a fault", ZeroDivisionError)]
     assert answer.status_code == 500
     assert "Something went wrong here" in answer.text
     assert "secret" not in answer.text
