@@ -92,10 +92,10 @@ def test_the_same_name_in_two_sources_is_two_slides_told_apart(client, desk):
 def test_the_next_slide_is_the_most_urgent_that_nobody_else_has(client, desk, slide):
     first = add_slide(desk.store, "S-FLAGGED", cells=["eosinophil"] * 120)
     maria, jonas = client("maria"), client("jonas")
-    assert "Next: S-FLAGGED" in maria.get(f"/slides/{slide}").text
+    assert "waits for a review: S-FLAGGED" in maria.get(f"/slides/{slide}").text
     jonas.write(f"/slides/{first}/hold")
     assert 'id="next"' not in maria.get(f"/slides/{slide}").text
-    assert "Next: S-FLAGGED" in jonas.get(f"/slides/{slide}").text
+    assert "waits for a review: S-FLAGGED" in jonas.get(f"/slides/{slide}").text
     assert 'id="next"' not in client("vera").get(f"/slides/{slide}").text
 
 
