@@ -7,7 +7,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -87,7 +87,14 @@ def _handle_faults(app: FastAPI) -> None:
     @app.exception_handler(StoreUnavailable)
     def _away(request: Request, error: Exception) -> Response:
         log.error("the database does not answer", reason=str(error))
-        return _say(request, 503, "The database does not answer just now. Nothing was changed; try again in a moment.")
+        words = "The database does not answer just now. Nothing was changed; try again in a moment."
+        if wants_page(request):
+            return render(request, "refused.html", 503, unasked=True, words=words)
+        return JSONResponse({"words": words}, 503)
+
+    @app.exception_handler(DataError)
+    def _no_text(request: Request, _: Exception) -> Response:
+        return _say(request, 422, "This holds characters that cannot be kept.")
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> Response:

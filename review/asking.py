@@ -100,10 +100,10 @@ def writer(act: Act) -> Callable[..., Person]:
     return allowed
 
 
-def render(request: Request, template: str, status: int = 200, **told: Any) -> HTMLResponse:
-    """A page or a part of one."""
+def render(request: Request, template: str, status: int = 200, *, unasked: bool = False, **told: Any) -> HTMLResponse:
+    """A page or a part of one; `unasked` as for nobody in particular, where the database cannot be asked who it is."""
     desk = desk_of(request)
-    session = desk.sessions.find(request.cookies.get(COOKIE))
+    session = None if unasked else desk.sessions.find(request.cookies.get(COOKIE))
     common = {
         "person": session.person if session else None,
         "csrf": session.csrf if session else "",

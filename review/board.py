@@ -29,6 +29,7 @@ class Line:
 
     slide: int
     source: str
+    urgent: bool
     name: str
     order_id: str | None
     number: int
@@ -56,9 +57,19 @@ class Page:
     more: bool
 
 
-def page(session: Session, *, show: Show = "todo", search: str = "", sort: Sort = "urgency", number: int = 1) -> Page:
-    """The `number`-th page (from 1) of what `show` and `search` (in slide names and order numbers) let through."""
+def page(
+    session: Session,
+    *,
+    show: Show = "todo",
+    search: str = "",
+    sort: Sort = "urgency",
+    source: int | None = None,
+    number: int = 1,
+) -> Page:
+    """The `number`-th page (from 1) of what `show`, `source` and `search` (slide names, order numbers) let through."""
     query = select(BoardRow)
+    if source is not None:
+        query = query.where(col(BoardRow.slide).in_(select(Slide.id).where(Slide.source_id == source)))
     if show == "todo":
         query = query.where(col(BoardRow.state).in_(TO_DO))
     elif show != "all":
@@ -80,6 +91,31 @@ def page(session: Session, *, show: Show = "todo", search: str = "", sort: Sort 
             query = query.order_by(col(BoardRow.urgency), col(BoardRow.arrived_at), col(BoardRow.slide))
     rows = session.exec(query.offset((number - 1) * PAGE).limit(PAGE + 1)).all()
     return Page(_lines(session, list(rows[:PAGE])), number, len(rows) > PAGE)
+
+
+def sources(session: Session) -> list[SourceRow]:
+    """Where slides come from, by name."""
+    return list(session.exec(select(SourceRow).order_by(col(SourceRow.name))))
+
+
+def next_to_do(session: Session, person: int, slide: int) -> BoardRow | None:
+    """The most urgent slide but this one that waits for a review and that nobody else has; None where all is done."""
+    since = utc_now() - HELD_FOR
+    held = (
+        select(ReviewRow.revision)
+        .where(col(ReviewRow.held_by).is_not(None), ReviewRow.held_by != person, col(ReviewRow.held_at) > since)
+        .correlate(None)
+    )
+    return session.exec(
+        select(BoardRow)
+        .where(
+            col(BoardRow.state).in_(["classified", "reviewed"]),
+            BoardRow.slide != slide,
+            col(BoardRow.revision).not_in(held),
+        )
+        .order_by(col(BoardRow.urgency), col(BoardRow.arrived_at), col(BoardRow.slide))
+        .limit(1)
+    ).one_or_none()
 
 
 def counts(session: Session) -> dict[str, int]:
@@ -157,6 +193,7 @@ def _line(
     return Line(
         slide=row.slide,
         source=source.name,
+        urgent=source.priority > 0 and row.state not in {"signed", "listed"},
         name=row.slide_name,
         order_id=row.order_id,
         number=row.number,

@@ -7,6 +7,7 @@ from sqlmodel import Session, col, select
 from review import slide as slides
 from review.people import Person
 from review.refusal import Refused, not_there
+from review.words import typed
 from smear.audit import append
 from smear.review_tables import CommentRow, UserRow
 from smear.store import Store
@@ -18,7 +19,7 @@ MAX_LENGTH: Final = 2000
 
 def comment(store: Store, person: Person, slide: int, text: str, cell: int | None = None) -> None:
     """Add a remark. Raises Refused."""
-    text = text.strip()
+    text = typed(text)
     if not 0 < len(text) <= MAX_LENGTH:
         raise Refused(422, f"A comment has 1 to {MAX_LENGTH} characters.")
     with store.write() as session:

@@ -1,12 +1,17 @@
 """What every answer carries and every request must: strict headers, no request from another site, no large body."""
 
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
+import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+
+log: Final = structlog.get_logger()
 
 #: Nothing from elsewhere, no inline script or style, no frame around us.
 CONTENT_SECURITY_POLICY: Final = (
@@ -23,6 +28,8 @@ HEADERS: Final[dict[str, str]] = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 MAX_BODY_BYTES: Final = 256 * 1024
+FAULT: Final = "Something went wrong here; the log says what. Load the page again and look before you go on."
+_NUMBER: Final = re.compile("[0-9]{1,12}")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -37,9 +44,11 @@ class StrictHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        secure = scope.get("scheme") == "https"
+        secure, begun = scope.get("scheme") == "https", False
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal begun
+            begun = True
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
@@ -49,15 +58,29 @@ class StrictHeaders:
                     headers["Strict-Transport-Security"] = "max-age=31536000"
             await send(message)
 
-        headers = Headers(scope=scope)
-        if scope["method"] not in _SAFE and (problem := _foreign(headers)) is not None:
-            await PlainTextResponse(problem, 403)(scope, receive, send_with_headers)
+        if (refusal := _refusal(scope["method"], Headers(scope=scope))) is not None:
+            status, words = refusal
+            await PlainTextResponse(words, status)(scope, receive, send_with_headers)
             return
-        length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MAX_BODY_BYTES or "transfer-encoding" in headers:
-            await PlainTextResponse("This is too large.", 413)(scope, receive, send_with_headers)
-            return
-        await self._app(scope, receive, send_with_headers)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            return  # nobody is there to be told
+        except Exception:
+            # The edge: a fault of ours ends this one request, in words, and is told in full in the log alone.
+            log.exception("a request ended in a fault")
+            if not begun:
+                await PlainTextResponse(FAULT, 500)(scope, receive, send_with_headers)
+
+
+def _refusal(method: str, headers: Headers) -> tuple[int, str] | None:
+    """Status and words for what no route shall see."""
+    if method not in _SAFE and (problem := _foreign(headers)) is not None:
+        return 403, problem
+    length = headers.get("content-length", "0")
+    if _NUMBER.fullmatch(length) is None or int(length) > MAX_BODY_BYTES or "transfer-encoding" in headers:
+        return 413, "This is too large."
+    return None
 
 
 def _foreign(headers: Headers) -> str | None:
@@ -65,6 +88,10 @@ def _foreign(headers: Headers) -> str | None:
     if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return "This request came from another site."
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
-        return "This request came from another site."
-    return None
+    if origin is None:
+        return None
+    try:
+        ours = urlsplit(origin).netloc == headers.get("host")
+    except ValueError:
+        ours = False  # no address at all
+    return None if ours else "This request came from another site."

@@ -74,29 +74,32 @@ def look(store: Store, seen: Seen | None) -> tuple[Seen, list[Event]]:
 class Hub:
     """One looker for all open pages of this process. Looks only while somebody listens."""
 
-    def __init__(self, store: Store, poll_seconds: float = POLL_SECONDS) -> None:
-        self._store, self._poll_seconds = store, poll_seconds
+    def __init__(self, store: Store, poll_seconds: float = POLL_SECONDS, ping_seconds: float = PING_SECONDS) -> None:
+        self._store, self._poll_seconds, self._ping_seconds = store, poll_seconds, ping_seconds
         self._listeners: set[asyncio.Queue[Event]] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def listen(self, still: Callable[[], bool]) -> AsyncIterator[bytes]:
-        """Events, encoded, for as long as `still` says so (it is asked with every ping)."""
+        """Events, encoded, for as long as `still` says so (it is asked every `ping_seconds`)."""
         queue: asyncio.Queue[Event] = asyncio.Queue(maxsize=_MOST)
         self._listeners.add(queue)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
+        clock = asyncio.get_running_loop().time
+        ask_at = clock() + self._ping_seconds
         try:
             yield b"retry: 2000\n\n"
             while True:
-                try:
-                    event = await asyncio.wait_for(queue.get(), PING_SECONDS)
-                except TimeoutError:
+                event = None
+                with contextlib.suppress(TimeoutError):
+                    event = await asyncio.wait_for(queue.get(), max(ask_at - clock(), 0.001))
+                # Also where events never cease: who has signed out hears nothing further.
+                if clock() >= ask_at:
                     if not await asyncio.to_thread(still):
                         yield Event("ended", {}).encode()
                         return
-                    yield b": still here\n\n"
-                else:
-                    yield event.encode()
+                    ask_at = clock() + self._ping_seconds
+                yield b": still here\n\n" if event is None else event.encode()
         finally:
             self._listeners.discard(queue)
 

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, delete, select
 from review.passwords import Passwords, check_new, one_time
 from review.refusal import Refused, conflict, not_there
 from review.roles import ROLES, Act, allows
+from review.words import typed
 from smear.audit import Actor, append
 from smear.review_tables import MAX_USER_NAME, SessionRow, UserRow
 from smear.store import Store
@@ -60,7 +61,7 @@ def everybody(session: Session) -> list[UserRow]:
 
 def add(store: Store, passwords: Passwords, by: Actor, name: str, full_name: str, role: str) -> str:
     """A new account; its one-time password. Raises Refused."""
-    name, full_name = normal_name(name), " ".join(full_name.split())
+    name, full_name = normal_name(name), " ".join(typed(full_name).split())
     if not _NAME.fullmatch(name):
         raise Refused(422, "A user name has letters a to z, digits, dot, dash and underscore, 64 at most.")
     if not 0 < len(full_name) <= 120:

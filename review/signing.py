@@ -9,6 +9,7 @@ from review.labelling import open_review
 from review.people import Person
 from review.refusal import Refused, conflict
 from review.slide import Rules, SlideView
+from review.words import typed
 from smear.audit import append
 from smear.cells import CELL_TYPES
 from smear.review_tables import SignatureRow, UserRow
@@ -42,7 +43,7 @@ def sign(store: Store, rules: Rules, person: Person, slide: int, seen_version: i
 
 def amend(store: Store, rules: Rules, person: Person, slide: int, reason: str) -> None:
     """Open a signed slide again. The signatures and what was signed stay. Raises Refused."""
-    reason = reason.strip()
+    reason = typed(reason)
     if not MIN_REASON <= len(reason) <= MAX_REASON:
         raise Refused(422, f"Say why, in {MIN_REASON} to {MAX_REASON} characters.")
     with store.write() as session:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -10,14 +10,14 @@ from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from review.refusal import not_there
-from smear.cells import CELL_TYPES, cell_type_of
+from smear.cells import CELL_TYPES, CellState, cell_type_of
 from smear.decision import needs_review
 from smear.differential import Differential, differential
 from smear.flags import absolute, flags
 from smear.intervals import Intervals
 from smear.kinds import OUTSIDE
+from smear.review_tables import ChangeRow, ReferenceRow, ReviewRow, UserRow
 from smear.review_tables import LabelRow as Label
-from smear.review_tables import ReferenceRow, ReviewRow, UserRow
 from smear.tables import (
     BundleRow,
     CellRow,
@@ -69,7 +69,7 @@ class CellView:
     id: int
     number: int
     sha256: str
-    state: str
+    state: CellState
     proposal: str | None
     probabilities: tuple[float, ...] | None
     analyser_class: str | None
@@ -184,6 +184,9 @@ def load(session: Session, rules: Rules, slide: int, number: int | None = None) 
     stored, bundle = _stored(session, key(revision.id))
     holder = session.get(UserRow, review.held_by) if review.held_by is not None else None
     sidecar = revision.sidecar or {}
+    cells = cells_of(session, rules, key(revision.id), None if bundle is None else key(bundle.id))
+    if revision.number < latest:
+        cells = _as_they_were(session, rules, row, revision, cells)
     wbc = sidecar.get("wbc_10e9_L")
     return SlideView(
         slide=row,
@@ -196,10 +199,9 @@ def load(session: Session, rules: Rules, slide: int, number: int | None = None) 
         bundle=None if bundle is None else bundle.bundle_id,
         backend=None if stored is None else stored.backend,
         stored=stored,
-        reviewed=judge(cells_of(session, rules, key(revision.id), None if bundle is None else key(bundle.id)),
-                       rules, wbc),
+        reviewed=judge(cells, rules, wbc),
         sidecar=sidecar,
-    )  # fmt: skip
+    )
 
 
 def review_of(session: Session, revision: int) -> ReviewRow:
@@ -259,6 +261,27 @@ def cells_of(session: Session, rules: Rules, revision: int, bundle: int | None) 
             is_reference=reference is not None,
         )
     return list(found.values())
+
+
+def _as_they_were(
+    session: Session, rules: Rules, row: SlideRow, revision: RevisionRow, cells: list[CellView]
+) -> list[CellView]:
+    """The cells with the labels that they had when the next revision began: labels go on with their cells."""
+    later = session.exec(
+        select(ChangeRow.before)
+        .join(RevisionRow, col(RevisionRow.id) == col(ChangeRow.revision))
+        .where(RevisionRow.slide == row.id, col(RevisionRow.number) > revision.number)
+        .order_by(col(ChangeRow.id).desc())
+    )
+    # The first change made later tells what was there before it, also where it was taken back.
+    then = {told["cell"]: (told["label"], told["kind"]) for before in later for told in before}
+    found = []
+    for cell in cells:
+        label, kind = then.get(cell.id, (cell.label, cell.kind))
+        doubtful = label is None and needs_review(cell.state, cell.probabilities, rules.review_below)
+        by = cell.by if cell.id not in then and label is not None else None
+        found.append(replace(cell, label=label, kind=kind, by=by, doubtful=doubtful))
+    return found
 
 
 def judge(cells: list[CellView], rules: Rules, wbc_10e9_L: float | None) -> Reviewed:  # noqa: N803 - the unit's own spelling

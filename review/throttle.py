@@ -19,7 +19,7 @@ class Rate:
 
 
 class Throttle:
-    """Counts what happened by key. `waits` asks, `note` counts, `forget` clears a key."""
+    """Counts what happened by key. `waits` asks, `note` counts, `take_back` and `forget` uncount."""
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
@@ -38,6 +38,12 @@ class Throttle:
         """It happened."""
         with self._turn:
             self._recent(key, now).append(now)
+
+    def take_back(self, key: str) -> None:
+        """The latest did not happen after all."""
+        with self._turn:
+            if times := self._seen.get(key):
+                times.pop()
 
     def forget(self, key: str) -> None:
         """Count this key from nothing again."""

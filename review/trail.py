@@ -55,6 +55,8 @@ def in_words(row: AuditRow) -> str:
         if not percent:
             return "differential withheld"
         return ", ".join(f"{name[0].upper()} {value:g} %" for name, value in percent.items())
+    if row.action == "comment":
+        return f"“{after.get('text')}”{' on a cell' if after.get('cell') else ''}"
     parts = [f"{name} {value}" for name, value in after.items() if value is not None]
     was = [f"{name} {value}" for name, value in before.items() if value is not None]
     return ", ".join(parts) if not was else f"{', '.join(was)} → {', '.join(parts)}"

@@ -14,15 +14,19 @@ MAX_SIDECAR_BYTES: Final = 64 * 1024
 SIDECARS: Final = ("slide.json", "slide.xml", "slide.csv")
 
 
+#: A NUL is no text, and PostgreSQL stores none.
+_TEXT: Final = r"^[^\x00]*$"
+
+
 class Sidecar(BaseModel):
     """The fields that are understood; others are left alone. The WBC count is in 10^9 cells a litre."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-    order_id: Annotated[str, Field(max_length=200)] | None = None
-    specimen: Annotated[str, Field(max_length=200)] | None = None
+    order_id: Annotated[str, Field(max_length=200, pattern=_TEXT)] | None = None
+    specimen: Annotated[str, Field(max_length=200, pattern=_TEXT)] | None = None
     wbc_10e9_L: Annotated[float, Field(ge=0, le=10_000)] | None = None  # noqa: N815 - the unit's own spelling
-    scanned_at: Annotated[str, Field(max_length=64)] | None = None
-    stain: Annotated[str, Field(max_length=200)] | None = None
+    scanned_at: Annotated[str, Field(max_length=64, pattern=_TEXT)] | None = None
+    stain: Annotated[str, Field(max_length=200, pattern=_TEXT)] | None = None
     expected_cells: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
 
 

@@ -10,6 +10,7 @@ from review.asking import MAX_ROW, desk_of, reader, render, writer
 from review.board import Show, Sort
 from review.people import Person
 from review.retrying import retry
+from review.words import typed
 
 
 router = APIRouter()
@@ -17,22 +18,36 @@ router = APIRouter()
 Viewer = Annotated[Person, Depends(reader("view"))]
 Search = Annotated[str, Query(max_length=200)]
 Number = Annotated[int, Query(ge=1, le=100_000)]
+#: 0 for all.
+FromSource = Annotated[int | None, Query(ge=0, le=MAX_ROW)]
 
 
 @router.get("/", response_class=HTMLResponse)
 def show_board(
-    request: Request, _: Viewer, show: Show = "todo", q: Search = "", sort: Sort = "urgency", page: Number = 1
+    request: Request,
+    _: Viewer,
+    show: Show = "todo",
+    q: Search = "",
+    sort: Sort = "urgency",
+    source: FromSource = None,
+    page: Number = 1,
 ) -> Response:
     """The whole page."""
-    return render(request, "board.html", **_told(request, show, q, sort, page), **_health(request))
+    return render(request, "board.html", **_told(request, show, q, sort, source, page), **_health(request))
 
 
 @router.get("/board/rows", response_class=HTMLResponse)
 def rows(
-    request: Request, _: Viewer, show: Show = "todo", q: Search = "", sort: Sort = "urgency", page: Number = 1
+    request: Request,
+    _: Viewer,
+    show: Show = "todo",
+    q: Search = "",
+    sort: Sort = "urgency",
+    source: FromSource = None,
+    page: Number = 1,
 ) -> Response:
     """The table alone."""
-    return render(request, "_rows.html", **_told(request, show, q, sort, page))
+    return render(request, "_rows.html", **_told(request, show, q, sort, source, page))
 
 
 @router.get("/board/health", response_class=HTMLResponse)
@@ -49,17 +64,20 @@ def retry_slide(
     show: Show = "todo",
     q: Search = "",
     sort: Sort = "urgency",
+    source: FromSource = None,
     page: Number = 1,
 ) -> Response:
     """A failed slide again; the table, renewed."""
     retry(desk_of(request).store, who, slide)
-    return render(request, "_rows.html", **_told(request, show, q, sort, page))
+    return render(request, "_rows.html", **_told(request, show, q, sort, source, page))
 
 
-def _told(request: Request, show: Show, q: str, sort: Sort, page: int) -> dict[str, Any]:
+def _told(request: Request, show: Show, q: str, sort: Sort, source: int | None, page: int) -> dict[str, Any]:
     with desk_of(request).store.read() as session:
         return {
-            "page": board.page(session, show=show, search=q, sort=sort, number=page),
+            "page": board.page(session, show=show, search=typed(q), sort=sort, source=source or None, number=page),
+            "sources": board.sources(session),
+            "source": source,
             "counts": board.counts(session),
             "show": show,
             "q": q,

@@ -29,7 +29,7 @@ _HEADERS = {"Cache-Control": "private, max-age=43200, immutable", "Content-Dispo
 class Wanted(BaseModel):
     """Whether a cell shall be a reference cell."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     wanted: bool
 
 

@@ -59,6 +59,8 @@ def sign_in(
             append(session, who, "sign-in refused")
         return _form(request, 401, NOT_RIGHT, name)
     desk.failed_names.forget(name)
+    # A whole laboratory may come from one address: only what failed counts.
+    desk.failed_addresses.take_back(address)
     if (old := request.cookies.get(COOKIE)) is not None:
         desk.sessions.end(old)
     token = desk.sessions.open(key(row.id))

@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col, select
 
-from review import labelling, signing
+from review import board, labelling, signing
 from review import slide as slides
 from review.asking import MAX_ROW, desk_of, reader, render, see_other, writer
 from review.comments import comment, comments
@@ -30,7 +30,7 @@ Signer = Annotated[Person, Depends(writer("sign"))]
 class Relabel(BaseModel):
     """Give these cells that label; null takes the labels back. `version` is the one that was seen."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     cells: list[RowNumber] = Field(min_length=1, max_length=labelling.MAX_CELLS)
     label: str | None = Field(max_length=16)
     kind: str | None = Field(default=None, max_length=32)
@@ -40,14 +40,14 @@ class Relabel(BaseModel):
 class Seen(BaseModel):
     """The version that was seen."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     version: int = Field(ge=0, le=MAX_ROW)
 
 
 class Reason(BaseModel):
     """Why a signed slide is opened again."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     reason: str = Field(max_length=signing.MAX_REASON)
 
 
@@ -169,6 +169,8 @@ def _told(request: Request, who: Person, slide: int, number: int | None) -> dict
             "may_sign": who.may("sign"),
             "may_comment": who.may("comment"),
             "may_mark": who.may("reference"),
+            "may_retry": who.may("retry") and view.is_latest and view.revision.state == "failed",
+            "next": board.next_to_do(session, who.id, slide) if who.may("label") else None,
         }
 
 

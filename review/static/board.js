@@ -28,6 +28,8 @@ document.addEventListener("htmx:after:swap", (event) => {
   history.replaceState(null, "", `/?${chosen}`);
 });
 
+if (new URLSearchParams(location.search).has("find")) document.getElementById("q").focus();
+
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input:not([type=radio]), select, textarea");
   if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -1,7 +1,7 @@
 // The gallery: which cell is in focus, which are chosen, and where each lies. Knows nothing of the server.
 const gallery = document.getElementById("gallery");
 
-export const cells = () => [...gallery.querySelectorAll(".cell")];
+export const cells = () => [...(gallery?.querySelectorAll(".cell") ?? [])];
 export const byId = (id) => document.getElementById(`c${id}`);
 export const idOf = (cell) => Number(cell.id.slice(1));
 export const groupOf = (cell) => cell.closest(".group").dataset.label;
@@ -13,7 +13,7 @@ export function watch(act) { watchers.push(act); }
 const changed = () => watchers.forEach((act) => act());
 
 export const inFocus = () => current;
-export const chosen = () => [...gallery.querySelectorAll('.cell[aria-selected="true"]')];
+export const chosen = () => [...(gallery?.querySelectorAll('.cell[aria-selected="true"]') ?? [])];
 /** What an act is about: the chosen cells, else the one in focus. */
 export const inHand = () => { const some = chosen(); return some.length ? some : current ? [current] : []; };
 

@@ -4,8 +4,14 @@ import { groupOf, idOf, inFocus } from "./gallery.js";
 const TYPES = ["neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte"];
 const SVG = "http://www.w3.org/2000/svg";
 const box = document.getElementById("inspector");
-let references = "";
+const beside = document.getElementById("i-refs");
+let asked = "";
 let waiting;
+// A type that a person wants to compare with; the next cell begins with its own again.
+let wished = null;
+let of = null;
+
+document.getElementById("portrait")?.addEventListener("error", (event) => { event.target.hidden = true; });
 
 export const named = (label, kind) => `${label === "outside" ? "outside the five" : label}${kind ? `, ${kind.replaceAll("_", " ")}` : ""}`;
 
@@ -23,6 +29,7 @@ export function show() {
   if (!cell) return;
   const told = cell.dataset, p = told.p ? told.p.split(" ").map(Number) : null;
   const portrait = document.getElementById("portrait");
+  portrait.hidden = cell.classList.contains("missing");
   if (!portrait.src.endsWith(`/cells/${idOf(cell)}/picture`)) portrait.src = `/cells/${idOf(cell)}/picture`;
   portrait.alt = `Cell ${told.n}, large`;
   document.getElementById("i-title").textContent = `Cell ${told.n}`;
@@ -36,9 +43,12 @@ export function show() {
   bars.replaceChildren();
   TYPES.forEach((type, i) => {
     if (!p) return;
-    const line = document.createElement("li"), name = document.createElement("span"), number = document.createElement("span");
+    const line = document.createElement("li"), name = document.createElement("button"), number = document.createElement("span");
     const svg = document.createElementNS(SVG, "svg"), rect = document.createElementNS(SVG, "rect");
     name.textContent = type;
+    name.type = "button";
+    name.title = `Compare with reference cells: ${type}`;
+    name.dataset.compare = type;
     number.className = "num";
     number.textContent = `${(100 * p[i]).toFixed(1)} %`;
     svg.setAttribute("viewBox", "0 0 100 7");
@@ -51,12 +61,46 @@ export function show() {
     line.append(name, svg, number);
     bars.append(line);
   });
-  const group = groupOf(cell);
-  const wanted = group === "unusable" ? "" : group;
-  if (wanted !== references) {
-    references = wanted;
-    clearTimeout(waiting);
-    // Not with every step of a hurried walk.
-    waiting = setTimeout(() => wanted && htmx.ajax("GET", `/references?label=${wanted}`, { target: "#i-refs", swap: "innerHTML" }), 160);
+  if (of !== cell) { of = cell; wished = null; }
+  about(cell);
+  refer();
+}
+
+/** The remark that is being written may be about the cell in focus. */
+export function about(cell = inFocus()) {
+  const box = document.querySelector(".about input");
+  if (!box) return;
+  box.disabled = !cell;
+  box.value = cell ? idOf(cell) : "";
+  box.nextElementSibling.textContent = cell ? `cell ${cell.dataset.n}` : "a cell";
+}
+
+function refer() {
+  const group = groupOf(inFocus());
+  const wanted = wished ?? (group === "unusable" ? "" : group);
+  for (const name of document.querySelectorAll("#i-bars [data-compare]")) name.setAttribute("aria-pressed", String(name.dataset.compare === wanted));
+  if (wanted === asked) return;
+  asked = wanted;
+  clearTimeout(waiting);
+  // Not with every step of a hurried walk.
+  waiting = setTimeout(async () => {
+    if (!wanted) { beside.replaceChildren(); return; }
+    const answer = await fetch(`/references?label=${wanted}`, { headers: { "X-Background": "1", "HX-Request": "true" } }).catch(() => null);
+    if (!answer?.ok || asked !== wanted) return;
+    beside.innerHTML = await answer.text();
+    document.getElementById("z-refs").innerHTML = beside.innerHTML;
+  }, 160);
+}
+
+/** Show reference cells of this type, or, without one, of the next likely one. */
+export function compare(type) {
+  const cell = inFocus();
+  if (!cell) return;
+  if (!type) {
+    const p = cell.dataset.p ? cell.dataset.p.split(" ").map(Number) : TYPES.map(() => 0);
+    const likely = [...TYPES.keys()].sort((a, b) => p[b] - p[a]).map((i) => TYPES[i]);
+    type = likely[(likely.indexOf(wished ?? groupOf(cell)) + 1) % likely.length];
   }
+  wished = type;
+  refer();
 }

@@ -1,14 +1,14 @@
 // A slide's page: keys, pointer and menu become acts; acts become requests, one after the other; answers are put in place.
 import { csrf, leave, on, say } from "./page.js";
 import * as gallery from "./gallery.js";
-import { named, show } from "./inspector.js";
+import { about, compare, named, show } from "./inspector.js";
 
 const page = document.getElementById("slide");
 const id = Number(page.dataset.slide);
 const mayLabel = page.dataset.open === "true";
 let version = Number(page.dataset.version);
 const dialog = (name) => document.getElementById(`d-${name}`);
-const button = (name) => document.querySelector(`.dock [data-do="${name}"], .signing [data-do="${name}"]`);
+const button = (name) => document.querySelector(`:is(.dock, .slidehead, .signing) [data-do="${name}"]`);
 
 // --- the server ---------------------------------------------------------------------------------------
 
@@ -52,6 +52,13 @@ async function look() {
   }
   putInPlace(told);
   return told;
+}
+
+/** While there is nothing to show yet: another page once there is. */
+async function lookWhetherThere() {
+  const answer = await fetch(`/slides/${id}/changes?since=0`, { headers: { "X-Background": "1" } });
+  leave(answer.status);
+  if (answer.ok && (await answer.json()).state !== page.dataset.state) location.reload();
 }
 
 function conflict(words) {
@@ -182,10 +189,26 @@ function settle(name, path, told) {
   }, { once: true });
 }
 
+let several = false;
+function chooseSeveral(wanted) {
+  several = wanted;
+  button("several")?.setAttribute("aria-pressed", String(wanted));
+  if (!wanted) gallery.chooseNone();
+}
+
+function retry() {
+  ask(async () => {
+    const answer = await post("retry", {});
+    if (answer.ok || answer.status === 409) location.reload(); else say(answer.told.words);
+  });
+}
+
 const acts = {
+  retry, several: () => chooseSeveral(!several),
   undo: () => turn("undo"), redo: () => turn("redo"), confirm, kinds: askKind, help: () => dialog("help").showModal(), reference: mark,
   next: () => { const there = gallery.nextDoubtful(gallery.inFocus()); if (there) gallery.focus(there); else say("Nothing left to look at."); },
   clear: () => relabel(gallery.inHand(), null),
+  following: () => { const there = document.getElementById("next"); if (there) location.assign(there.href); else say("No other slide waits for a review."); },
   sign: () => { if (button("sign")) ask(async () => settle("sign", "sign", () => ({ version }))); },
   amend: () => { if (button("amend")) settle("amend", "amend", () => ({ reason: document.getElementById("reason").value })); },
 };
@@ -203,6 +226,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (open?.id === "d-menu" && (/^[1-5]$/.test(event.key) || "bs0".includes(event.key))) open.close();
   else if (open?.id === "d-zoom" && event.key.startsWith("Arrow")) { /* goes on below: the next cell, large */ }
+  else if (open?.id === "d-zoom" && event.key === "x") { /* and so does this: another type beside it */ }
   else if (open) { if (open.id === "d-zoom" && event.key === "f") open.close(); return; }
   if (event.target.closest("input, textarea, select")) {
     if (event.key === "Escape") { event.target.blur(); gallery.focus(gallery.inFocus() ?? gallery.cells()[0]); }
@@ -234,7 +258,10 @@ document.addEventListener("keydown", (event) => {
     case "Enter": if (!onControl) press(confirm); break;
     case " ": if (!onControl && cell) press(() => gallery.toggle(cell)); break;
     case "Backspace": case "Delete": press(acts.clear); break;
-    case "Escape": press(gallery.chooseNone); break;
+    case "Escape": press(() => chooseSeveral(false)); break;
+    case "x": if (cell) press(compare); break;
+    case "j": press(acts.following); break;
+    case "/": press(() => location.assign("/?show=all&find=1")); break;
     case "n": press(acts.next); break;
     case "z": press(acts.undo); break;
     case "y": press(acts.redo); break;
@@ -256,9 +283,9 @@ const field = document.getElementById("gallery");
 if (field) {
   field.addEventListener("click", (event) => {
     const cell = event.target.closest(".cell");
-    if (!cell) { gallery.chooseNone(); return; }
+    if (!cell) { if (!several) gallery.chooseNone(); return; }
     if (event.shiftKey) gallery.chooseTo(cell);
-    else if (event.ctrlKey || event.metaKey) { gallery.focus(cell); gallery.toggle(cell); }
+    else if (event.ctrlKey || event.metaKey || several) { gallery.focus(cell); gallery.toggle(cell); }
     else { gallery.chooseNone(); gallery.focus(cell); }
   });
   field.addEventListener("dblclick", (event) => { if (event.target.closest(".cell")) zoom(); });
@@ -313,6 +340,9 @@ document.addEventListener("click", (event) => {
   if (put || act) event.target.closest("dialog")?.close();
   if (put) relabel(gallery.inHand(), put.dataset.put, put.dataset.kind || null);
   if (act) acts[act.dataset.do]?.();
+  const compared = event.target.closest("[data-compare]"), goal = event.target.closest("[data-goto]");
+  if (compared) compare(compared.dataset.compare);
+  if (goal) gallery.focus(gallery.byId(goal.dataset.goto));
   if (event.target.id === "portrait") zoom();
   if (event.target.matches("dialog")) event.target.close("no");
 });
@@ -321,7 +351,7 @@ document.addEventListener("click", (event) => {
 
 function sayLeft(doubtful) {
   const left = document.getElementById("left");
-  if (!field) { left.hidden = true; return; }
+  if (!field || left.dataset.open !== "true") { left.hidden = true; return; }
   left.firstElementChild.textContent = doubtful ? `${doubtful} to look at` : "Nothing left to look at";
   left.classList.toggle("done", !doubtful);
   const there = document.getElementById("signleft");
@@ -339,6 +369,9 @@ on("slide", (told) => {
     if (others?.length) say(`${others.at(-1).by} changed ${others.length === 1 ? "a cell" : `${others.length} cells`} just now.`);
   });
 });
+document.addEventListener("htmx:after:swap", () => about());
 on("board", ({ slides }) => { if (!field && slides.includes(id)) location.reload(); else if (slides.includes(id)) ask(look); });
 on("open", () => { if (field) ask(look); else location.reload(); });
+// An event may be lost; looking now and then finds what it told.
+setInterval(() => { if (document.hidden) return; if (field) ask(look); else ask(lookWhetherThere); }, 30_000);
 if (mayLabel) post("hold", {});

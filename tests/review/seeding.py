@@ -53,10 +53,10 @@ def add_people(store: Store, passwords: Passwords) -> dict[str, int]:
         return {row.name: key(row.id) for row in session.exec(select(UserRow))}
 
 
-def source_and_bundle(store: Store) -> tuple[int, int]:
+def source_and_bundle(store: Store, name: str = "default", priority: int = 0) -> tuple[int, int]:
     with store.write() as session:
-        source = session.exec(select(SourceRow).where(SourceRow.name == "default")).one_or_none()
-        source = source or SourceRow(name="default", layout="slides", geometry="di60")
+        source = session.exec(select(SourceRow).where(SourceRow.name == name)).one_or_none()
+        source = source or SourceRow(name=name, layout="slides", geometry="di60", priority=priority)
         bundle = session.exec(select(BundleRow).where(BundleRow.bundle_id == "wnet@0123456789ab")).one_or_none()
         bundle = bundle or BundleRow(bundle_id="wnet@0123456789ab", folder="wnet", registered_at=utc_now())
         session.add_all([source, bundle])
@@ -76,9 +76,11 @@ def add_slide(
     pictures: PictureStore | None = None,
     files: list[Path] | None = None,
     analyser: list[str] | None = None,
+    source_name: str = "default",
+    priority: int = 0,
 ) -> int:
     """A classified slide; its row number. The first `doubtful` cells are uncertain. Contents are distinct."""
-    source, bundle = source_and_bundle(store)
+    source, bundle = source_and_bundle(store, source_name, priority)
     types = (MIX * 12)[:120] if cells is None else cells
     with store.write() as session:
         slide = session.exec(

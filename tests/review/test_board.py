@@ -61,6 +61,44 @@ def test_the_board_follows_every_writer(store):
     assert line().state == "classified"
 
 
+def test_an_urgent_source_comes_before_its_equals_and_behind_what_is_more_urgent(store):
+    from smear.tables import SourceRow
+
+    add_slide(store, "plain")
+    add_slide(store, "later", source_name="archive", priority=-5)
+    add_slide(store, "flagged", cells=["eosinophil"] * 120)
+    add_slide(store, "ward", source_name="ward", priority=10)
+    assert names(store) == ["flagged", "ward", "plain", "later"]
+    with store.write() as session:
+        session.execute(update(SourceRow).where(col(SourceRow.name) == "archive").values(priority=10))
+        session.execute(update(SourceRow).where(col(SourceRow.name) == "ward").values(priority=0))
+    assert names(store) == ["flagged", "later", "plain", "ward"]
+    with store.read() as session:
+        archive = next(s.id for s in board.sources(session) if s.name == "archive")
+    assert names(store, source=archive) == ["later"]
+
+
+def test_the_same_name_in_two_sources_is_two_slides_told_apart(client, desk):
+    add_slide(desk.store, "S-1", source_name="north")
+    assert "north" not in client("vera").get("/board/rows").text
+    second = add_slide(desk.store, "S-1", source_name="south", priority=3, sidecar={"order_id": "A-1"})
+    page = client("vera").get("/").text
+    assert [word in page for word in ("north", "A-1 · south", "urgent", "every source")] == [True] * 4
+    assert f"/slides/{second}" in page
+    assert client("vera").get("/?source=99").status_code == 200
+    assert client("vera").get("/?source=x").status_code == 422
+
+
+def test_the_next_slide_is_the_most_urgent_that_nobody_else_has(client, desk, slide):
+    first = add_slide(desk.store, "S-FLAGGED", cells=["eosinophil"] * 120)
+    maria, jonas = client("maria"), client("jonas")
+    assert "waits for a review: S-FLAGGED" in maria.get(f"/slides/{slide}").text
+    jonas.write(f"/slides/{first}/hold")
+    assert 'id="next"' not in maria.get(f"/slides/{slide}").text
+    assert "waits for a review: S-FLAGGED" in jonas.get(f"/slides/{slide}").text
+    assert 'id="next"' not in client("vera").get(f"/slides/{slide}").text
+
+
 def test_a_slide_that_is_forgotten_leaves_the_board(store):
     add_slide(store, "S-1", state="arriving")
     with store.write() as session:

@@ -174,6 +174,65 @@ def test_a_failed_slide_says_why_and_is_tried_again(new_page, desk):
         assert session.exec(select(RevisionRow.state)).one() == "queued"
 
 
+def test_a_slides_page_that_waits_shows_the_cells_once_they_are_there(new_page, desk, address, sample_pictures):
+    slide = add_slide(desk.store, "S-WAITS", state="queued")
+    page = new_page("maria")
+    page.goto(f"{address}/slides/{slide}")
+    page.wait_for_selector("text=Waiting for a worker")
+    page.wait_for_timeout(700)
+    with desk.store.write() as session:
+        revision = session.exec(select(RevisionRow)).one()
+        revision.state, revision.reason = "failed", "the disk of the analyser is full"
+        session.add(revision)
+    page.wait_for_selector("text=the disk of the analyser is full")
+    page.click("text=Try again")
+    page.wait_for_selector("text=Waiting for a worker")
+    add_slide(desk.store, "S-WAITS", pictures=desk.pictures, files=sample_pictures)
+    page.wait_for_selector(".cell.current")
+    assert page.locator(".cell").count() == 120
+
+
+def test_several_cells_are_chosen_by_touch_and_a_remark_is_about_a_cell(new_page, slide, address):
+    page = new_page("maria", viewport={"width": 820, "height": 1180}, has_touch=True)
+    page.goto(f"{address}/slides/{slide}")
+    page.wait_for_selector(".cell.current")
+    page.tap("[data-do=several]")
+    for n in (3, 5, 6):
+        page.locator(".group[data-label=neutrophil] .cell").nth(n).tap()
+    assert page.inner_text("#chosen") == "3 chosen"
+    page.tap(".dock [data-put=monocyte]")
+    wait_for_count(page, "monocyte", 15)
+    page.tap("[data-do=several]")
+    cell = page.locator(".group[data-label=lymphocyte] .cell").nth(1)
+    cell.tap()
+    number = cell.get_attribute("data-n")
+    page.fill("#text", "granules?")
+    page.check(".about input")
+    page.tap("form.comment button")
+    page.wait_for_selector(f".remark >> text=cell {number}")
+    page.locator(".cell").first.tap()
+    page.tap(".remark [data-goto]")
+    assert page.inner_text("#i-title") == f"Cell {number}"
+
+
+def test_any_type_is_compared_with_and_the_next_slide_is_a_key_away(new_page, desk, slide, address):
+    other = add_slide(desk.store, "S-NEXT")
+    page = new_page("maria")
+    page.goto(f"{address}/slides/{slide}")
+    page.wait_for_selector("#i-refs >> text=neutrophils")
+    page.keyboard.press("x")
+    page.wait_for_selector("#i-refs >> text=eosinophils")
+    page.click("#i-bars [data-compare=monocyte]")
+    page.wait_for_selector("#i-refs >> text=monocytes")
+    page.locator(".cell").nth(2).click()
+    page.wait_for_selector("#i-refs >> text=neutrophils")
+    page.keyboard.press("f")
+    page.wait_for_selector("#d-zoom[open] #z-refs img")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.wait_for_url(f"**/slides/{other}")
+
+
 def test_the_board_is_searched_and_filtered_without_a_reload(new_page, desk):
     for name, order in (("S-1", "A-100"), ("S-2", "B-200")):
         add_slide(desk.store, name, sidecar={"order_id": order})

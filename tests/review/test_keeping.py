@@ -82,6 +82,39 @@ def test_events_are_found_by_level_whoever_made_the_change(client, desk, slide, 
     assert all("S-" not in e.encode().decode() for e in events)  # row numbers, never names
 
 
+def test_a_stream_ends_with_its_session_also_where_events_never_cease(desk):
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
+    async def play():
+        hub = live.Hub(desk.store, poll_seconds=0.01, ping_seconds=0.2)
+        holds, heard = [True], []
+
+        async def never_quiet():
+            n = 0
+            while True:
+                n += 1
+                await asyncio.to_thread(add_slide, desk.store, f"S-{n}", state="queued")
+
+        busy = asyncio.create_task(never_quiet())
+        try:
+            async with asyncio.timeout(60):
+                async for told in hub.listen(lambda: holds[0]):
+                    heard.append(told)
+                    if b"board" in told:
+                        holds[0] = False
+        finally:
+            busy.cancel()
+            await asyncio.gather(busy, return_exceptions=True)
+            await hub.close()
+        return heard
+
+    # In a thread of its own: a browser of other tests may keep a loop in this one.
+    with ThreadPoolExecutor(1) as other:
+        heard = other.submit(asyncio.run, play()).result(timeout=90)
+    assert heard[-1].startswith(b"event: ended")
+
+
 def test_the_command_line_adds_people_and_verifies_the_audit(desk, settings, monkeypatch, capsys):
     from review import cli
 

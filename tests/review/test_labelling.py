@@ -149,6 +149,23 @@ def test_labels_stay_with_their_cells_in_the_next_revision(store, rules, people,
         assert (old.is_latest, old.is_open, len(old.reviewed.cells)) == (False, False, 120)
 
 
+def test_an_earlier_revision_is_shown_as_it_was(store, rules, people, there):
+    ids = [c.id for c in cells(store, rules, there)]
+    maria = people["maria"]
+    labelling.relabel(store, maria, there, cells=ids[:2], label="basophil", kind=None, seen_version=0)
+    add_slide(store, "S-1", cells=(["neutrophil"] * 6 + ["lymphocyte"] * 3 + ["monocyte"]) * 13)
+    labelling.relabel(store, maria, there, cells=ids[1:3], label="outside", kind="blast", seen_version=0)
+    labelling.relabel(store, maria, there, cells=ids[:1], label=None, kind=None, seen_version=1)
+    labelling.undo(store, maria, there)
+    labelling.relabel(store, maria, there, cells=ids[:1], label="eosinophil", kind=None, seen_version=3)
+    with store.read() as session:
+        now, then = load(session, rules, there).reviewed, load(session, rules, there, 1).reviewed
+    assert [c.label for c in now.cells[:3]] == ["eosinophil", "outside", "outside"]
+    assert [c.label for c in then.cells[:3]] == ["basophil", "basophil", None]
+    assert (then.people.result.counts["basophil"], then.people.outside, then.kinds) == (2, 0, {})
+    assert then.doubtful == 0
+
+
 def test_every_change_is_in_the_audit_with_before_and_after(store, rules, people, there):
     first = cells(store, rules, there)[0]
     labelling.relabel(store, people["maria"], there, cells=[first.id], label="outside", kind="blast", seen_version=0)

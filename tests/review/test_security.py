@@ -1,6 +1,7 @@
 """What must be refused: others' things, other sites, paths, scripts, stolen sessions, guesses, borrowed roles."""
 
 import re
+import sys
 from datetime import timedelta
 
 import pytest
@@ -300,6 +301,95 @@ def test_large_and_chunked_bodies_are_refused(client, slide):
     assert answer.status_code == 413
 
 
+@pytest.mark.parametrize("headers", [
+    {"origin": "http://["}, {"origin": "\xff"}, {"content-length": "\xb2"}, {"content-length": "-1"},
+    {"content-length": "9" * 30}, {"host": "127.0.0.1:x"}, {"host": "["}, {"host": ""}, {"cookie": "\xff\xfe=;;=,"},
+    {"cookie": f"{COOKIE}={'x' * 5000}"}, {"cookie": f"{COOKIE}=\xe9"}, {"content-type": "multipart/form-data"},
+    {"content-type": "multipart/form-data; boundary=\xff"}, {"x-csrf-token": "\xff"}, {"accept": "\xff"},
+])  # fmt: skip
+def test_headers_that_are_rubbish_are_refused_and_break_nothing(client, slide, headers):
+    maria = client("maria")
+    # Sent as bytes: a client of our own would refuse to.
+    told = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    for token in ({}, {"x-csrf-token": maria.csrf}):
+        own = [(name.encode(), value.encode()) for name, value in token.items() if name not in headers]
+        answer = maria.post(f"/slides/{slide}/hold", headers=own + told, content=b"")
+        assert answer.status_code < 500, (headers, answer.text)
+        assert maria.get("/", headers=told, follow_redirects=False).status_code < 500
+
+
+@pytest.mark.parametrize("body", [
+    b"", b"null", b"[]", b"{", b'{"version":1e999}', b'{"version":NaN}', b'{"version":"0"}', b'{"version":true}',
+    b"[" * 100_000, b'{"a":' * 40_000, b"\xff\xfe", b'{"version":0,"version":1,"x":2}',
+    b'{"version":' + b"9" * 5000 + b"}",
+])  # fmt: skip
+def test_bodies_that_are_rubbish_are_refused_in_words(client, slide, body):
+    maria = client("maria")
+    headers = {"x-csrf-token": maria.csrf, "content-type": "application/json"}
+    for path in ("labels", "undo", "redo", "sign", "amend"):
+        answer = maria.post(f"/slides/{slide}/{path}", content=body, headers=headers)
+        assert 400 <= answer.status_code < 500, (path, answer.status_code)
+        assert answer.json()["words"]
+
+
+ODD = "a\x00b\x1b\u202ec\ud800\r\nd"
+
+
+def test_words_are_kept_without_what_is_no_text(client, slide):
+    maria = client("maria")
+    told = {"text": ODD.encode("utf-8", "replace").decode() + "\x07"}
+    assert maria.write(f"/slides/{slide}/comments", data=told).status_code == 303
+    text = maria.get(f"/slides/{slide}/comments").text
+    assert "abc?\nd" in text
+    assert maria.write(f"/slides/{slide}/comments", data={"text": "\x00 \u202e"}).status_code == 422
+    assert maria.get("/?q=%00%ED%A0%80%1b").status_code == 200
+    assert maria.write(f"/slides/{slide}/amend", json={"reason": "\x00\x00\x00\x00\x00\x00"}).status_code == 422
+    # A lone surrogate is no text either; no client of ours would send it.
+    answer = maria.post(
+        f"/slides/{slide}/amend", content=b'{"reason": "abcdef \\ud800"}',
+        headers={"x-csrf-token": maria.csrf, "content-type": "application/json"},
+    )  # fmt: skip
+    assert answer.status_code in {409, 422}
+
+
+def test_a_database_that_is_away_is_told_in_words_on_a_page_and_to_a_program(client, desk, slide, monkeypatch):
+    from smear.store import StoreUnavailable
+
+    vera = client("vera")
+
+    def away(*_, **__):
+        raise StoreUnavailable("the server is gone")
+
+    monkeypatch.setattr(desk.store, "_session", away)
+    page = vera.get(f"/slides/{slide}", headers=HTML)
+    assert (page.status_code, "The database does not answer just now" in page.text) == (503, True)
+    answer = vera.get("/board/rows")
+    assert (answer.status_code, "try again in a moment" in answer.json()["words"]) == (503, True)
+
+
+def test_a_fault_of_ours_ends_one_request_in_words_and_with_strict_headers(client, desk, slide, monkeypatch):
+    from review import board
+
+    def broken(*_):
+        raise ZeroDivisionError("a secret of the inside")
+
+    told = []
+
+    class FakeLog:
+        def exception(self, event):
+            told.append((event, type(sys.exception())))
+
+    vera = client("vera")
+    monkeypatch.setattr(board, "counts", broken)
+    monkeypatch.setattr("review.headers.log", FakeLog())
+    answer = vera.get("/", headers=HTML)
+    assert told == [("a request ended in a fault", ZeroDivisionError)]
+    assert answer.status_code == 500
+    assert "Something went wrong here" in answer.text
+    assert "secret" not in answer.text
+    assert answer.headers["content-security-policy"] == HEADERS["Content-Security-Policy"]
+
+
 # --- sessions --------------------------------------------------------------------------------------------------------
 
 
@@ -379,6 +469,10 @@ def test_guessing_a_password_is_slowed_down_then_stopped(client, desk):
         refused = session.exec(select(AuditRow).where(AuditRow.action == "sign-in refused")).all()
     assert [row.who for row in refused] == ["maria"] * 6
     assert verify(desk.store).problem is None
+
+
+def test_a_whole_laboratory_signs_in_from_one_address(client):
+    assert {client().sign_in("maria").status_code for _ in range(40)} == {303}
 
 
 def test_guessing_names_is_stopped_by_address(sqlite_store, settings, quick_passwords, client, desk):

@@ -41,6 +41,8 @@ def test_what_is_no_sidecar_is_none(data):
         {"wbc_10e9_L": float("nan")},
         {"order_id": ["O-1"]},
         {"order_id": "x" * 201},
+        {"order_id": "O\x001"},
+        {"specimen": "\ud800"},
     ],
     ids=str,
 )

@@ -16,10 +16,13 @@ branch_labels = None
 depends_on = None
 
 #: Smaller is more urgent: what waits for a person first, flagged before not, then what machines do, then what is done.
-_RANK = """CASE {state}
+#: A source of higher priority comes before its equals, and stays behind the next more urgent state.
+_RANK = """CASE {state} WHEN 'signed' THEN 80 WHEN 'listed' THEN 90 ELSE CASE {state}
     WHEN 'failed' THEN 0
     WHEN 'classified' THEN CASE WHEN {flagged} > 0 THEN 10 ELSE 20 END
-    WHEN 'reviewed' THEN 30 WHEN 'queued' THEN 40 WHEN 'arriving' THEN 50 WHEN 'signed' THEN 80 ELSE 90 END"""
+    WHEN 'reviewed' THEN 30 WHEN 'queued' THEN 40 ELSE 50 END - (
+        SELECT CASE WHEN priority > 0 THEN 4 WHEN priority < 0 THEN -4 ELSE 0 END
+        FROM sources WHERE id = (SELECT source_id FROM slides WHERE id = {slide})) END"""
 
 _NEXT = "(SELECT COALESCE(MAX(changed), 0) + 1 FROM board)"
 
@@ -164,7 +167,7 @@ def _audit_and_board() -> None:
 
 
 def _statements(order_id: str, flag_count: str) -> dict[str, str]:
-    rank = _RANK.format(state="NEW.state", flagged="0")
+    rank = _RANK.format(state="NEW.state", flagged="0", slide="NEW.slide")
     return {
         "insert": f"""
             INSERT INTO board (slide, revision, number, state, slide_name, order_id, arrived_at, flagged, urgency,
@@ -178,13 +181,17 @@ def _statements(order_id: str, flag_count: str) -> dict[str, str]:
             WHERE excluded.number > board.number;""",
         "update": f"""
             UPDATE board SET state = NEW.state, order_id = {order_id},
-                urgency = {_RANK.format(state="NEW.state", flagged="flagged")}, changed = {_NEXT}
+                urgency = {_RANK.format(state="NEW.state", flagged="flagged", slide="NEW.slide")}, changed = {_NEXT}
             WHERE revision = NEW.id;""",
         "delete": "DELETE FROM board WHERE revision = OLD.id;",
         "differential": f"""
             UPDATE board SET flagged = {flag_count},
-                urgency = {_RANK.format(state="state", flagged=flag_count)}, changed = {_NEXT}
+                urgency = {_RANK.format(state="state", flagged=flag_count, slide="board.slide")}, changed = {_NEXT}
             WHERE revision = NEW.revision;""",
+        "source": f"""
+            UPDATE board SET urgency = {_RANK.format(state="state", flagged="flagged", slide="board.slide")},
+                changed = {_NEXT}
+            WHERE state NOT IN ('signed', 'listed') AND slide IN (SELECT id FROM slides WHERE source_id = NEW.id);""",
     }
 
 
@@ -204,6 +211,7 @@ def _sqlite_triggers() -> None:
         ("board_revision_delete", "DELETE ON revisions", told["delete"]),
         ("board_differential_insert", "INSERT ON differentials", told["differential"]),
         ("board_differential_update", "UPDATE ON differentials WHEN OLD.flags IS NOT NEW.flags", told["differential"]),
+        ("board_source_update", "UPDATE ON sources WHEN OLD.priority IS NOT NEW.priority", told["source"]),
     ):
         op.execute(sa.text(f"CREATE TRIGGER {name} AFTER {when} BEGIN {body} END".replace(":", r"\:")))
     for act in ("UPDATE", "DELETE"):
@@ -223,6 +231,7 @@ def _postgresql_triggers() -> None:
         ("update", "revisions", "UPDATE", told["update"]),
         ("delete", "revisions", "DELETE", told["delete"]),
         ("differential", "differentials", "INSERT OR UPDATE", told["differential"]),
+        ("source", "sources", "UPDATE OF priority", told["source"]),
     ):
         op.execute(
             f"CREATE FUNCTION board_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NULL; END $$"
@@ -255,7 +264,7 @@ def _fill_board() -> None:
         if op.get_bind().dialect.name == "postgresql"
         else "json_extract(r.sidecar, '$.order_id')"
     )
-    rank = _RANK.format(state="r.state", flagged="0")
+    rank = _RANK.format(state="r.state", flagged="0", slide="s.id")
     op.execute(
         sa.text(
             f"""INSERT INTO board (slide, revision, number, state, slide_name, order_id, arrived_at, flagged, urgency,

@@ -1,0 +1,62 @@
+"""A day at the page on SQLite and on PostgreSQL: every route that people use, and words that a server would refuse."""
+
+import pytest
+from conftest import LOOSE, Client
+from seeding import add_people, add_slide
+from sqlmodel import select
+
+from review.app import create_app
+from review.desk import make_desk
+from smear.audit import verify
+from smear.tables import CellRow
+
+
+@pytest.fixture
+def page(store, settings, quick_passwords):
+    """page(name): a browser at the page on this database, signed in as that person; without a name, nobody's."""
+    add_people(store, quick_passwords)
+    app = create_app(make_desk(store, settings, quick_passwords, LOOSE), settings)
+
+    def open_as(name=None):
+        made = Client(app, base_url="http://127.0.0.1")
+        assert name is None or made.sign_in(name).status_code == 303
+        return made
+
+    return open_as
+
+
+def test_a_day_at_the_page(page, store):
+    slide = add_slide(store, "S-1", sidecar={"order_id": "A-1", "wbc_10e9_L": 6.0})
+    other = add_slide(store, "S-2", source_name="ward", priority=5)
+    bad = add_slide(store, "S-BAD", cells=[], state="failed", reason="no pictures in its folder")
+    maria, jonas, ada = page("maria"), page("jonas"), page("ada")
+    with store.read() as session:
+        cells = list(session.exec(select(CellRow.id).where(CellRow.slide == slide).order_by(CellRow.id)))
+    assert maria.write(f"/slides/{slide}/hold").json() == {"holder": "Maria Lind"}
+    assert maria.label(slide, cells[:3], "outside", 0, "blast").json()["version"] == 1
+    assert maria.write(f"/slides/{slide}/undo", json={"version": 1}).json()["can_redo"] == 1
+    assert maria.write(f"/slides/{slide}/redo", json={"version": 2}).json()["version"] == 3
+    assert jonas.label(slide, cells[2:4], "basophil", 0).status_code == 409
+    assert jonas.write(f"/cells/{cells[0]}/reference", json={"wanted": True}).status_code == 200
+    assert maria.write(f"/slides/{slide}/comments", data={"text": "odd\x00", "cell": cells[0]}).status_code == 303
+    assert maria.write(f"/slides/{slide}/sign", json={"version": 3}).status_code == 200
+    assert jonas.write(f"/slides/{slide}/sign", json={"version": 4}).status_code == 200
+    assert jonas.write(f"/slides/{slide}/amend", json={"reason": "looked again"}).status_code == 200
+    assert maria.write(f"/slides/{bad}/retry").status_code == 200
+    for path in ("/", "/?show=all&sort=name", "/?show=all&sort=newest&q=a-1", "/board/health", f"/slides/{slide}"):
+        assert jonas.get(path).status_code == 200, path
+    assert f'href="/slides/{other}"' in maria.get(f"/slides/{slide}").text
+    assert "on a cell" in jonas.get(f"/audit?slide={slide}").text
+    assert "unbroken" in jonas.write("/audit/verify").text
+    assert ada.get("/users").status_code == 200
+    assert verify(store).problem is None
+
+
+def test_what_a_server_cannot_keep_is_no_fault_of_ours(page, store):
+    add_slide(store, "S-1")
+    maria = page("maria")
+    assert maria.get("/?q=%00S-1%00").status_code == 200
+    assert page().sign_in("maria\x00", "x\x00").status_code in {401, 422}
+    assert maria.get("/?show=all&page=100000").status_code == 200
+    assert maria.get("/slides/2147483647").status_code == 404
+    assert maria.get("/?source=2147483647").status_code == 200
