@@ -20,7 +20,7 @@ def _json(*, nullable: bool = False) -> Any:
 
 
 class RunRow(SQLModel, table=True):
-    """One stage of one night. `told` is what the next stages need to know of it; `token` that of the lease it ran under.
+    """One stage of one night. `told` is what the next stages need of it; `token` that of the lease it ran under.
 
     States: waiting, running, done, ended (the night stops here, `reason` says why), failed (likewise, and wrongly so).
     """

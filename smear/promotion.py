@@ -59,10 +59,7 @@ def rollback(store: Store, actor: Actor, reason: str) -> tuple[str, str]:
 def to_undo(session: Session) -> PromotionRow | None:
     """The promotion that a rollback would take back."""
     return session.exec(
-        select(PromotionRow)
-        .where(col(PromotionRow.undone).is_(False))
-        .order_by(col(PromotionRow.id).desc())
-        .limit(1)
+        select(PromotionRow).where(col(PromotionRow.undone).is_(False)).order_by(col(PromotionRow.id).desc()).limit(1)
     ).first()
 
 

@@ -23,6 +23,7 @@ from trainer.evaluate import evaluate as evaluate_subject
 from trainer.evaluate import open_subject
 from trainer.make import make
 from trainer.models import catalogue
+from trainer.nightly.command import nightly
 from trainer.options import (
     Across,
     AsJson,
@@ -52,6 +53,7 @@ from trainer.terminal import Bars, plain_errors
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="Trains W-Net.")
 app.command()(cv)
 app.command()(paper)
+app.command()(nightly)
 
 
 class Part(StrEnum):

@@ -20,15 +20,15 @@ from trainer.training_set import Withheld
 PER_TYPE: Final = 60
 PER_KIND: Final = 10
 
-_CORE_CHANGES: Final = """What was changed: 60 pictures of each cell type were taken, drawn by content hash, none of them
-among those of `holdout/` and `samples/`. Of each picture the centred window of 200 x 200 pixels was cut out and resized to
-128 x 128 (geometry profile `di60`), then saved as JPEG again. `metadata.csv` keeps the type and the SHA-256 of the original
-file. File names are the original ones.
+_CORE_CHANGES: Final = """What was changed: 60 pictures of each cell type were taken, drawn by content hash, none of
+them among those of `holdout/` and `samples/`. Of each picture the centred window of 200 x 200 pixels was cut out and
+resized to 128 x 128 (geometry profile `di60`), then saved as JPEG again. `metadata.csv` keeps the type and the SHA-256
+of the original file. File names are the original ones.
 """
-_OUTSIDE_CHANGES: Final = """What was changed: 10 pictures of each of six kinds outside the five types were taken, drawn by
-content hash. Of each picture the centred window of 200 x 200 pixels was cut out and resized to 128 x 128 (geometry profile
-`di60`), then saved as JPEG again. `metadata.csv` keeps the kind and the SHA-256 of the original file. No network trains on
-them.
+_OUTSIDE_CHANGES: Final = """What was changed: 10 pictures of each of six kinds outside the five types were taken, drawn
+by content hash. Of each picture the centred window of 200 x 200 pixels was cut out and resized to 128 x 128 (geometry
+profile `di60`), then saved as JPEG again. `metadata.csv` keeps the kind and the SHA-256 of the original file. No
+network trains on them.
 """
 
 
