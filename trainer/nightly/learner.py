@@ -15,7 +15,7 @@ from torch.nn import functional
 from smear.decision import softmax
 from smear.labelled import Pixels
 from trainer.augment import look
-from trainer.calibrate import negative_log_likelihood
+from trainer.calibrate import fit_temperature, negative_log_likelihood
 from trainer.fit import Training, Weights, logits_of
 from trainer.learning import BrokeOff, Epoch, learning_rate
 from trainer.recipes import Augmentation, Recipe
@@ -126,8 +126,12 @@ class Budget:
 
 
 def _inner_loss(weights: Weights, inner: Pixels) -> float:
-    """The mean over types of the negative log-likelihood: a rare type counts as much as a common one."""
-    logits = logits_of(weights, inner)
+    """The mean over types of the negative log-likelihood: a rare type counts as much as a common one.
+
+    At the temperature that fits best, as the bundle will have it: how sure a network is by itself does not matter.
+    """
+    raw = logits_of(weights, inner)
+    logits = raw / np.float32(fit_temperature(raw, inner.labels))
     of_type = [inner.labels == t for t in np.unique(inner.labels)]
     return float(np.mean([negative_log_likelihood(logits[own], inner.labels[own], 1.0) for own in of_type]))
 

@@ -29,7 +29,7 @@ from worker.install import prepare
 def elsewhere(data: bytes) -> bytes:
     """The picture as another camera and stain would give it: darker, redder, flatter; 360 wide still."""
     image = simplejpeg.decode_jpeg(data, "RGB").astype(np.float32) / 255
-    image = 0.12 + 0.62 * image ** np.array([1.2, 1.9, 0.8], np.float32)
+    image = 0.1 + 0.7 * image ** np.array([1.6, 2.8, 0.6], np.float32)
     return simplejpeg.encode_jpeg(np.clip(255 * image, 0, 255).astype(np.uint8), 92, "RGB", "444", fastdct=False)
 
 

@@ -18,7 +18,7 @@ from trainer.nightly.night import Nightly
 
 
 TODAY, TOMORROW = date(2031, 5, 1), date(2031, 5, 2)
-QUICK = replace(NIGHTLY, epochs=2, batch=24, learning_rate=3e-4)
+QUICK = replace(NIGHTLY, epochs=2, batch=32, learning_rate=1e-4)
 
 
 @pytest.fixture
