@@ -129,6 +129,12 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
         if again["slides"]:
             table.add_row("Tried again", f"{again['slides']} slides, up to {again['most_attempts']} times")
     table.add_row("Quarantine", f"{told['quarantine']} pictures" if told.get("quarantine") else "empty")
+    if told.get("night"):
+        said = told["night"]["reason"] or "done: see `worker models list`"
+        table.add_row("Night", escape(f"{told['night']['night']}: {said}"))
+    if told.get("drift") and told["drift"]["days"]:
+        alarms = len(told["drift"]["alarms"])
+        table.add_row("Drift", f"{alarms or 'no'} alarms; {told['drift']['days']} days known")
     disk = told["disk"]
     if disk["free_mb"] is not None:
         table.add_row("Disk", f"{disk['free_mb']} MB free, {disk['reserve_mb']} are kept in reserve")

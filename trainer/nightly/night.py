@@ -75,9 +75,9 @@ class Nightly:
                 sweep(self._settings.models_folder, self._settings.nightly_folder, night)
                 stage = self._stages(lease, night)
             # The other room takes the lease itself.
-            if stage != "build" or not self._hand_over(night):
-                return told(self._store, night)
-            if _over(self._store, night):
+            if stage != "build" or not self._hand_over(night) or self._next(night) in {"", "build"}:
+                if not self._next(night):
+                    sweep(self._settings.models_folder, self._settings.nightly_folder, None)
                 return told(self._store, night)
 
     def _stages(self, lease: Lease, night: str) -> str:
@@ -108,6 +108,11 @@ class Nightly:
             scorecard.write(folder, card | {"night": night})
             return {"card": card | {"night": night}}
         return offer(self._store, self._settings, night, done["train"]["folder"], done["judge"]["card"])
+
+    def _next(self, night: str) -> str:
+        with self._store.read() as session:
+            row = runs.next_stage(runs.stages(session, night))
+        return "" if row is None else row.stage
 
     def _champion(self) -> Bundle:
         with self._store.read() as session:
@@ -144,8 +149,3 @@ def told(store: Store, night: str) -> Told:
 def scorecard_page(settings: Settings, night: str) -> Path:
     """Where a night's page lies."""
     return settings.nightly_folder / night / "scorecard.html"
-
-
-def _over(store: Store, night: str) -> bool:
-    with store.read() as session:
-        return runs.next_stage(runs.stages(session, night)) is None
