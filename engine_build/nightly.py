@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from sqlmodel import select
 
 from engine_build.agreement import compare
@@ -54,10 +55,14 @@ def _build(store: Store, settings: Settings, night: str) -> dict[str, Any]:
     bench = Bench(challenger, settings.engines_folder, chosen, reference, plain, lambda _: None)
     forms = [build(bench, one.form.backend, one.form.precision) for one in in_use(settings.engines_folder, champion)]
     some = slice(0, None, max(1, len(reference) // _SOME))
+    judged = chosen.verification
     agreement = compare(
-        plain, reference[some], chosen.verification.images[some], chosen.verification.labels[some],
+        plain,
+        reference[some],
+        np.ascontiguousarray(judged.images[some]),
+        judged.labels[some],
         challenger.manifest.calibration.temperature,
-    )  # fmt: skip
+    )
     engines = [
         open_engine(one, settings.engine, 1, settings.engines_folder) for one in (champion, challenger)
     ]  # fmt: skip

@@ -10,10 +10,12 @@ import pytest
 import simplejpeg
 
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parent))  # behind: other folders have a conftest of their own
 
 from lab import signed_slide
 
+from engine_build import nightly as build
+from engine_build.calibration import pictures
 from smear import shipped
 from smear.cells import CELL_TYPES
 from smear.geometry import PROFILES
@@ -71,6 +73,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(produce, "shipped_holdout", lambda: part)
     strange = judge.outside_set()
     monkeypatch.setattr(judge, "outside_set", lambda: replace(strange, images=strange.images[::5]))
+    monkeypatch.setattr(build, "pictures", lambda bundle, *_: pictures(bundle, None, None, limit=60))
     monkeypatch.setattr(base, "profile", lambda _: PROFILES["whole"])
 
 
