@@ -9,7 +9,7 @@ COPY constraints.txt pyproject.toml ./
 # "engines postgres train" for the image that learns at night: several hundred MB more.
 ARG EXTRAS="engines postgres"
 RUN EXTRAS="$EXTRAS" python -c 'import os, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; e = p["optional-dependencies"]; \
-      print(*p["dependencies"], *(r for x in os.environ["EXTRAS"].split() for r in e[x]), sep="\n")' > requirements.txt \
+      print(*p["dependencies"], *(r for x in os.environ.get("EXTRAS", "engines postgres").split() for r in e[x]), sep="\n")' > requirements.txt \
     && python -m pip --python /opt/wnet/bin/python install --no-cache-dir -c constraints.txt -r requirements.txt
 COPY . .
 RUN python -m pip --python /opt/wnet/bin/python install --no-cache-dir --no-deps . \
