@@ -43,6 +43,7 @@ def test_a_night_without_labels_says_how_many_are_missing(nightly, lab_store, se
     assert nightly().run(TODAY, again=True).night == "2031-05-01.2"
 
 
+@pytest.mark.timeout(900)  # half a minute on a quiet machine
 def test_from_signed_labels_to_a_challenger_with_a_scorecard(nightly, laboratory, lab_store, settings):
     laboratory()
     before = rows(lab_store, ServingRow)
@@ -77,6 +78,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_night_that_dies_at_any_stage_goes_on_there_and_the_champion_is_whole(
