@@ -27,8 +27,8 @@ def test_without_labels_it_says_what_is_missing_and_that_is_no_failure(trainer):
     assert "today has had its night" in " ".join(trainer("--by-schedule").stderr.split())
 
 
-def test_while_another_runs_it_says_so(trainer, lab_store):
-    with Lease(lab_store, runs.LEASE, 60):
+def test_while_another_runs_it_says_so(trainer, lab_store, settings):
+    with Lease(lab_store, runs.LEASE, settings.lease_seconds):
         told = trainer()
     assert (told.exit_code, "under way already" in told.stderr) == (0, True)
 
