@@ -5,7 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: setup run demo test lint check bench bench-train bench-engines bench-watch bench-review audit faults clean
+.PHONY: setup run demo test lint check bench bench-train bench-engines bench-watch bench-review nightly-demo nightly-campaign audit faults clean
 
 # --- environments: stamps remember which set is installed, and go stale with what defines it -------------------
 
@@ -67,6 +67,15 @@ bench-engines: $(VENV)/.everything
 
 bench-watch: $(VENV)/.everything
 	@$(BIN)/python tests/bench/bench_watch.py
+
+# A simulated month of nightly fine-tunes: SET=pbc or chula, NIGHTS=30, LABELS=80 a night. Broken off, it goes on.
+nightly-demo: $(VENV)/.everything
+	@$(BIN)/python tests/bench/nightly_demo.py $(if $(SET),--set $(SET)) $(if $(NIGHTS),--nights $(NIGHTS)) \
+	  $(if $(LABELS),--labels $(LABELS)) $(if $(EPOCHS),--epochs $(EPOCHS))
+
+# Poisoned and clean nights before the gate, SEEDS=20 of each; broken off, it goes on.
+nightly-campaign: $(VENV)/.everything
+	@$(BIN)/python tests/bench/nightly_campaign.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
 # Kills, breaks and floods on purpose, for about an hour; broken off, the same command goes on. PART=name plays one part,
 # SCALE=short or a share such as 0.1 less of it, AGAIN=1 what was done before too, PATIENCE=4 allows for a slow machine.

@@ -165,6 +165,18 @@ def inspect(
                     _say(console, str(one))
 
 
+@app.command(hidden=True)
+def nightly(night: Annotated[str, typer.Argument(metavar="NIGHT")]) -> None:
+    """Do the stage `build` of a night: what came of it stands in its row."""
+    from engine_build.nightly import build_night  # noqa: PLC0415 - the database's library is for this command alone
+    from smear.store import Store  # noqa: PLC0415 - as above
+
+    console = Console(stderr=True)
+    with _plain_errors(console):
+        settings = load_settings()
+        build_night(Store(settings.database), settings, night)
+
+
 def _bench(served: Bundle, chosen: Pictures, tell: Any, console: Console) -> Bench:
     tell(f"reference of {len(chosen.verification.labels)} pictures")
     logits = anchored_logits(served, chosen.verification.images)

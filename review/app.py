@@ -15,7 +15,7 @@ from review.asking import MustChange, NotSignedIn, render, see_other, wants_page
 from review.desk import Desk
 from review.headers import StrictHeaders
 from review.refusal import Refused
-from review.routes import accounts, audit, board, cells, events, files, sign_in, slide
+from review.routes import accounts, audit, board, cells, events, files, models, sign_in, slide
 from smear.settings import Settings
 from smear.store import StoreUnavailable
 
@@ -41,7 +41,7 @@ def create_app(desk: Desk, settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.desk = desk
-    for routes in (sign_in, board, slide, cells, accounts, audit, events, files):
+    for routes in (sign_in, board, slide, cells, accounts, audit, models, events, files):
         app.include_router(routes.router)
     files.mount(app)
     _handle(app)

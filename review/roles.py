@@ -5,7 +5,7 @@ from typing import Final, Literal, get_args
 from smear.review_tables import Role
 
 
-Act = Literal["view", "label", "comment", "sign", "retry", "reference", "audit", "users", "purge"]
+Act = Literal["view", "label", "comment", "sign", "retry", "reference", "audit", "users", "purge", "promote"]
 
 ROLES: Final[tuple[str, ...]] = get_args(Role)
 
@@ -14,7 +14,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "viewer": frozenset({"view"}),
     "technologist": frozenset({"view", "label", "comment", "sign", "retry"}),
     "reviewer": frozenset({"view", "label", "comment", "sign", "retry", "reference", "audit"}),
-    "administrator": frozenset({"view", "retry", "audit", "users", "purge"}),
+    "administrator": frozenset({"view", "retry", "audit", "users", "purge", "promote"}),
 }
 
 #: For the page of users.
@@ -22,7 +22,7 @@ EXPLAINED: Final[dict[str, str]] = {
     "viewer": "looks at everything, changes nothing",
     "technologist": "reviews cells, comments, signs, amends",
     "reviewer": "as a technologist; also marks reference cells and reads the audit",
-    "administrator": "looks after users, reads the audit; changes no result",
+    "administrator": "looks after users and models, reads the audit; changes no result",
 }
 
 

@@ -93,10 +93,21 @@ class Settings(BaseSettings):
     #: A session ends after so long without a request, and after twelve hours at the latest.
     session_minutes: float = Field(default=60.0, gt=0, allow_inf_nan=False)
 
+    #: Local time at which the nightly fine-tune begins, or `off`.
+    nightly_at: str = "02:00"
+    #: A night needs so many new signed labels, takes at most so many a type of all there are, and trains for so long.
+    nightly_min_labels: int = Field(default=50, ge=1)
+    nightly_cells_per_type: int = Field(default=400, ge=1)
+    nightly_minutes: float = Field(default=12.0, gt=0, allow_inf_nan=False)
+    #: A data folder that is replayed instead of the shipped core: the whole base set, where a site has it.
+    base_data: Path | None = None
+    #: `auto` puts a challenger that passed its gate into use without a person: for research sites.
+    promote: Literal["manual", "auto"] = "manual"
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["logfmt", "json"] = "logfmt"
 
-    @field_validator("var", "models", "pictures", "intervals")
+    @field_validator("var", "models", "pictures", "intervals", "base_data")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value if value is None else value.expanduser().absolute()
@@ -132,6 +143,13 @@ class Settings(BaseSettings):
         if parts.scheme != "redis+socket" and not re.fullmatch(r"/?\d*", parts.path):
             raise ValueError("what follows the last slash is the number of the server's database")
         _ = parts.port  # ValueError where it is none
+        return value
+
+    @field_validator("nightly_at")
+    @classmethod
+    def _time_of_day(cls, value: str) -> str:
+        if value != "off" and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+            raise ValueError("a local time such as 02:00, or off")
         return value
 
     @field_validator("not_blood")
@@ -177,6 +195,11 @@ class Settings(BaseSettings):
     def engines_folder(self) -> Path:
         """Where compiled forms of bundles lie: of this host alone, so never beside the bundles."""
         return self.var / "engines"
+
+    @property
+    def nightly_folder(self) -> Path:
+        """Where nights keep what their stages hand on, and scorecards."""
+        return self.var / "nightly"
 
     @property
     def database(self) -> str:

@@ -1,4 +1,4 @@
-"""Where the folders that are shipped with the project lie: `samples`, `holdout`, `models`."""
+"""Where the folders that are shipped with the project lie: `samples`, `holdout`, `core`, `outside`, `models`."""
 
 from pathlib import Path
 from typing import Final, Literal
@@ -7,7 +7,7 @@ import smear
 from smear.bundle import MANIFEST, BadBundle
 
 
-ShippedFolder = Literal["samples", "holdout", "models"]
+ShippedFolder = Literal["samples", "holdout", "core", "outside", "models"]
 
 _PACKAGE: Final = Path(smear.__file__).parent
 

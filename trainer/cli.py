@@ -17,11 +17,13 @@ from trainer import describe as description
 from trainer import split as splitting
 from trainer.calibrate import CHOSEN_SCORE
 from trainer.colours import all_standardised
+from trainer.core import write_core, write_outside
 from trainer.cv.command import cv
 from trainer.evaluate import evaluate as evaluate_subject
 from trainer.evaluate import open_subject
 from trainer.make import make
 from trainer.models import catalogue
+from trainer.nightly.command import nightly
 from trainer.options import (
     Across,
     AsJson,
@@ -51,6 +53,7 @@ from trainer.terminal import Bars, plain_errors
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="Trains W-Net.")
 app.command()(cv)
 app.command()(paper)
+app.command()(nightly)
 
 
 class Part(StrEnum):
@@ -103,6 +106,20 @@ def split(
         splitting.write(drawn, out)
         slides = ", ".join(f"{name} ({len(cells)} cells)" for name, cells in drawn.slides.items())
         console.print(f"hold-out of {len(drawn.holdout)} cells; slides {slides}", highlight=False)
+
+
+@app.command()
+def core(
+    data: Data,
+    outside: Annotated[Path, typer.Option(help="Cells outside the five, DIR/<kind>/.")],
+    out: Annotated[Path, typer.Option(help="Where core/ and outside/ are made.")] = Path(),
+) -> None:
+    """Draw, once, what nightly fine-tunes replay (60 cells a type) and watch from outside the five (10 a kind)."""
+    console = Console(stderr=True)
+    with plain_errors(console):
+        replayed = write_core(data, training_set.withheld(), out)
+        strange = write_outside(outside, out)
+        console.print(f"core of {replayed} cells; {strange} cells outside the five", highlight=False)
 
 
 @app.command()

@@ -3,9 +3,15 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from smear.cells import CELL_TYPES
 from smear.labelled import LabelledCell
+
+
+def content_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def by_content(cells: Iterable[LabelledCell]) -> list[LabelledCell]:

@@ -27,9 +27,9 @@ _ABOUT_CELLS: Final = 100
 #: Dirichlet concentration: a neutrophil share of 62 % varies from slide to slide with a deviation of 6 points.
 _CONCENTRATION: Final = 60.0
 _SEED: Final = 360_361
-_JPEG_QUALITY: Final = 88
+JPEG_QUALITY: Final = 88
 
-_ATTRIBUTION: Final = """# Where these pictures come from
+PBC_SOURCE: Final = """# Where these pictures come from
 
 Acevedo A, Merino A, Alférez S, Molina Á, Boldú L, Rodellar J. "A dataset of microscopic peripheral blood cell images
 for development of automatic recognition systems." Data in Brief 30 (2020) 105474.
@@ -92,7 +92,7 @@ def write(split: Split, root: Path) -> None:
         _write_samples(split.slides, temporary / "samples")
         parts = ("holdout", "samples")
         for part in parts:
-            if _holds_anything(root / part) and not _same_tree(temporary / part, root / part):
+            if _holds_anything(root / part) and not same_tree(temporary / part, root / part):
                 raise AlreadyDrawn(f"{root / part} holds another split; a split is drawn once, so move that away first")
         for part in parts:
             if not _holds_anything(root / part):
@@ -129,10 +129,10 @@ def _write_holdout(cells: list[LabelledCell], folder: Path) -> None:
             raise BadDataFolder(f"{cell.path} cannot be part of a hold-out: {error}") from None
         path = folder / cell.cell_type / f"{cell.path.stem}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(simplejpeg.encode_jpeg(image, _JPEG_QUALITY, "RGB", "444", fastdct=False))
+        path.write_bytes(simplejpeg.encode_jpeg(image, JPEG_QUALITY, "RGB", "444", fastdct=False))
         lines.append(f"{cell.cell_type}/{path.name},{cell.cell_type},{cell.sha256}")
     (folder / "metadata.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "ATTRIBUTION.md").write_text(_ATTRIBUTION + _HOLDOUT_CHANGES, encoding="utf-8")
+    (folder / "ATTRIBUTION.md").write_text(PBC_SOURCE + _HOLDOUT_CHANGES, encoding="utf-8")
 
 
 def _write_samples(slides: dict[str, list[LabelledCell]], folder: Path) -> None:
@@ -148,14 +148,15 @@ def _write_samples(slides: dict[str, list[LabelledCell]], folder: Path) -> None:
             files[name], sources[name] = cell.cell_type, cell.path.name
         truth[slide] = {"counts": counts, "files": files, "sources": sources}
     (folder / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
-    (folder / "ATTRIBUTION.md").write_text(_ATTRIBUTION + _SAMPLES_CHANGES, encoding="utf-8")
+    (folder / "ATTRIBUTION.md").write_text(PBC_SOURCE + _SAMPLES_CHANGES, encoding="utf-8")
 
 
 def _holds_anything(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
-def _same_tree(one: Path, other: Path) -> bool:
+def same_tree(one: Path, other: Path) -> bool:
+    """Whether two folders hold the same files with the same bytes."""
     names = [sorted(p.relative_to(root) for root in (tree,) for p in tree.rglob("*") if p.is_file())
              for tree in (one, other)]  # fmt: skip
     return names[0] == names[1] and all(filecmp.cmp(one / n, other / n, shallow=False) for n in names[0])

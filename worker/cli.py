@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from smear.plain import PlainError
 from smear.settings import load_settings
 from worker import show, upkeep
+from worker.models_commands import models
 from worker.terminal import SOME_FAILED, WRONG_CALL, Json
 from worker.terminal import err as _err
 from worker.terminal import out as _out
@@ -37,6 +38,7 @@ app.command()(upkeep.retry)
 app.command()(upkeep.purge)
 app.command(hidden=True)(upkeep.died)
 app.add_typer(upkeep.quarantine, name="quarantine")
+app.add_typer(models, name="models")
 
 
 def main() -> None:

@@ -129,6 +129,12 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
         if again["slides"]:
             table.add_row("Tried again", f"{again['slides']} slides, up to {again['most_attempts']} times")
     table.add_row("Quarantine", f"{told['quarantine']} pictures" if told.get("quarantine") else "empty")
+    if told.get("night"):
+        said = told["night"]["reason"] or "done: see `worker models list`"
+        table.add_row("Night", escape(f"{told['night']['night']}: {said}"))
+    if told.get("drift") and told["drift"]["days"]:
+        alarms = len(told["drift"]["alarms"])
+        table.add_row("Drift", f"{alarms or 'no'} alarms; {told['drift']['days']} days known")
     disk = told["disk"]
     if disk["free_mb"] is not None:
         table.add_row("Disk", f"{disk['free_mb']} MB free, {disk['reserve_mb']} are kept in reserve")
@@ -157,4 +163,46 @@ def findings_table(findings: Iterable[Finding]) -> Table:
     for finding in findings:
         verdict = Text(finding.verdict, _COLOURS[finding.verdict])
         table.add_row(verdict, finding.name, escape(finding.found), escape(finding.cure))
+    return table
+
+
+def bundles_table(bundles: Iterable[Mapping[str, Any]]) -> Table:
+    """A row a bundle: whether it serves, the night it comes from, what its scorecard says."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("Bundle", "", "Night", "Scorecard"):
+        table.add_column(heading, overflow="fold")
+    for one in bundles:
+        state = Text("serves", "bold green") if one["serves"] else Text("gone", "bold red") if not one["there"] else ""
+        table.add_row(escape(one["bundle"]), state, one["night"] or "", escape(one["reason"] or ""))
+    return table
+
+
+def scorecard_table(card: Mapping[str, Any]) -> Table:
+    """A challenger's rules, each with its verdict."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"{card['challenger']} beside {card['champion']}", title_justify="left")
+    for heading in ("Rule", "", "What was found"):
+        table.add_column(heading, overflow="fold")
+    for rule in card["rules"]:
+        verdict = Text("kept", "green") if rule["kept"] else Text("broken", "bold red")
+        table.add_row(escape(rule["rule"]), verdict, escape(rule["sentence"]))
+    return table
+
+
+def beside_table(told: Mapping[str, Any]) -> Table:
+    """Two bundles side by side, in per cent and points."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"{told['second']} beside {told['first']}, {told['images']} pictures",
+        title_justify="left",
+        caption="Differences in points with 95 % limits, on the same pictures.",
+        caption_justify="left",
+    )
+    for heading in ("", "Cells", "First", "Second", "Difference"):
+        table.add_column(heading, justify="right" if heading else "left")
+    rows = [*told["types"].items(), ("class average", told["class_average"]), ("accuracy", told["accuracy"])]
+    for name, one in rows:
+        low, high = one["ci95"]
+        limits = f"{100 * one['difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+        cells = str(one.get("cells", ""))
+        table.add_row(name, cells, f"{100 * one['first']:.1f}", f"{100 * one['second']:.1f}", limits)
     return table

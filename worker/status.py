@@ -7,9 +7,11 @@ from celery import Celery
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
+from smear import runs
 from smear.settings import Settings
 from smear.store import Store, StoreUnavailable, schema_problem
 from smear.tables import RevisionRow, SlideRow, SourceRow, SuspectRow, is_latest_revision, utc_now
+from worker import drift
 from worker.models import serving
 from worker.queue import depth
 from worker.room import free_bytes, short_of_room
@@ -59,6 +61,10 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
                 told |= _slides(session)
                 _scans(session, told["sources"])
                 attention += _news(session, told, settings)
+                unusual = [alarm.sentence for alarm in drift.current(session)]
+                told["drift"] = {"days": drift.days(session), "alarms": unusual}
+                told["night"] = _night(session)
+                attention += unusual
             named = serving(store)
             told["bundle"] = named[0] if named else None
         else:
@@ -110,6 +116,14 @@ def _slides(session: Session) -> dict[str, Any]:
             "deaths": oldest[0].deaths,
         },
     }
+
+
+def _night(session: Session) -> dict[str, Any] | None:
+    """The latest night: where it stands, or why it left no challenger."""
+    rows = runs.latest(session)
+    if not rows:
+        return None
+    return {"night": rows[0].night, "stages": {row.stage: row.state for row in rows}, "reason": runs.outcome(rows)}
 
 
 def _scans(session: Session, sources: list[dict[str, Any]]) -> None:

@@ -9,8 +9,12 @@ from celery import shared_task, signals
 from celery.worker import state
 
 from smear.bundle import Bundle
+from smear.nightly_schedule import DRIFT
+from smear.picture_store import PictureStore
 from smear.settings import load_settings
 from smear.store import Store, wait_for_schema
+from smear.tables import utc_now
+from worker.drift import note
 from worker.engines.face import Engine
 from worker.engines.forms import stamp
 from worker.engines.select import open_engine
@@ -28,6 +32,17 @@ log: Final = structlog.get_logger()
 def classify(revision: int) -> None:
     """Classify one revision of a slide."""
     _work().do(revision)
+
+
+@shared_task(name=DRIFT)
+def drift() -> None:
+    """Write down what the days' pictures were like."""
+    settings = load_settings()
+    store = Store(settings.database)
+    try:
+        note(store, PictureStore(settings.pictures_folder), utc_now().date())
+    finally:
+        store.close()
 
 
 @cache

@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import smear.review_tables  # noqa: F401 - fills the metadata, and tables with it
+import smear.nightly_tables  # noqa: F401 - fills the metadata, and the other tables with it
 
 
 def _run() -> None:

@@ -70,7 +70,7 @@ def test_every_variable_and_secret_is_a_setting():
     for path in FILES:
         for name, service in yaml.safe_load(path.read_text())["services"].items():
             if name in OURS:
-                assert service.get("environment", {}).keys() <= SETTINGS | {"CREDENTIALS_DIRECTORY"}
+                assert service.get("environment", {}).keys() <= SETTINGS | {"CREDENTIALS_DIRECTORY", "TZ"}
     assert {secret.upper() for name in OURS for secret in SERVICES[name]["secrets"]} <= SETTINGS
 
 

@@ -55,7 +55,7 @@ ALLOWED = {
                  "/slides/{slide}/hold", "/slides/{slide}/sign", "/slides/{slide}/amend", "/slides/{slide}/comments",
                  "/cells/{cell}/reference", "/audit/verify"},
     "administrator": {"/slides/{slide}/retry", "/audit/verify", "/users", "/users/{user}/role", "/users/{user}/active",
-                      "/users/{user}/password"},
+                      "/users/{user}/password", "/models/{number}/promote", "/models/rollback"},
 }  # fmt: skip
 BODIES = {
     "/slides/{slide}/labels": {"cells": [1], "label": "basophil", "version": 0},

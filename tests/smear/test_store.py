@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel, select
 
-from smear import review_tables, tables
+from smear import nightly_tables, review_tables, tables
 from smear.store import NO_DATABASE, Store, StoreUnavailable, migrate, schema_problem, wait_for_schema
 from smear.tables import BundleRow, SlideRow, SourceRow, utc_now
 
@@ -266,7 +266,7 @@ def test_another_program_can_read_the_file(sqlite_store):
 def test_every_table_has_a_row_class():
     assert {t.name for t in SQLModel.metadata.sorted_tables} == {
         row.__tablename__
-        for module in (tables, review_tables)
+        for module in (tables, review_tables, nightly_tables)
         for row in vars(module).values()
         if isinstance(row, type) and hasattr(row, "__table__")
     }

@@ -1,0 +1,114 @@
+"""Stage `build` of a night: the challenger compiled as the champion is here, verified, and timed beside it."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from sqlmodel import select
+
+from engine_build.agreement import compare
+from engine_build.build import Bench, build
+from engine_build.calibration import pictures
+from engine_build.reference import anchored_logits
+from engine_build.verification import alternating
+from smear import bundle, runs
+from smear.bundle import Bundle
+from smear.lease import Lease
+from smear.plain import PlainError
+from smear.settings import Settings
+from smear.store import Store
+from smear.tables import BundleRow
+from worker.engines.face import Engine, Images
+from worker.engines.forms import StoredForm, stored_forms
+from worker.engines.openvino import OpenVinoEngine
+from worker.engines.select import open_engine, unfit
+
+
+#: Pictures that the engine without a compiled form is verified on; compiled forms are on all of the hold-out.
+_SOME: Final = 120
+#: The networks have one shape, so a challenger that seems slower is timed again, at most so often.
+_TRIES: Final = 3
+_EVEN: Final = 0.95
+
+
+class NotThere(PlainError):
+    """What the earlier stages left is not there any more."""
+
+
+def build_night(store: Store, settings: Settings, night: str) -> bool:
+    """Do the stage where it is next; whether the night goes on. Raises Held, Lost."""
+    with Lease(store, runs.LEASE, settings.lease_seconds) as lease:
+        with store.read() as session:
+            row = runs.next_stage(runs.stages(session, night))
+        if row is None or row.stage != "build":
+            return row is not None
+        return runs.do(store, lease, night, "build", lambda: _build(store, settings, night))
+
+
+def _build(store: Store, settings: Settings, night: str) -> dict[str, Any]:
+    told = runs.told(store, night)["train"]
+    challenger = bundle.load(settings.models_folder / f".night-{night}" / told["folder"])
+    champion = _registered(store, settings.models_folder, told["champion"])
+    chosen = pictures(challenger, None, None)
+    reference = anchored_logits(challenger, chosen.verification.images)
+    plain = OpenVinoEngine(challenger.network, 1)
+    bench = Bench(challenger, settings.engines_folder, chosen, reference, plain, lambda _: None)
+    forms = [build(bench, one.form.backend, one.form.precision) for one in in_use(settings.engines_folder, champion)]
+    some = slice(0, None, max(1, len(reference) // _SOME))
+    judged = chosen.verification
+    agreement = compare(
+        plain,
+        reference[some],
+        np.ascontiguousarray(judged.images[some]),
+        judged.labels[some],
+        challenger.manifest.calibration.temperature,
+    )
+    engines = [
+        open_engine(one, settings.engine, 1, settings.engines_folder) for one in (champion, challenger)
+    ]  # fmt: skip
+    before, after = _speeds(engines, chosen.verification.images)
+    return {
+        "engine": engines[1].name,
+        "reasons": agreement.failures(challenger.manifest.limits),
+        "forms": [_told(form) for form in forms],
+        "images_per_second": {"champion": before, "challenger": after},
+    }
+
+
+def _speeds(engines: list[Engine], images: Images) -> tuple[float, float]:
+    """Pictures a second of both, in turns; asked again where other work on the host seems to have come between."""
+    found: list[tuple[float, float]] = []
+    for _ in range(_TRIES):
+        before, after = alternating(engines, images)
+        found.append((before, after))
+        if after >= _EVEN * before:
+            break
+    return max(found, key=lambda pair: pair[1] / pair[0])
+
+
+def in_use(engines: Path, champion: Bundle) -> list[StoredForm]:
+    """The champion's compiled forms that serve on this host: what the challenger needs as well."""
+    return [
+        one
+        for one in stored_forms(engines, champion)
+        if isinstance(one, StoredForm) and one.form.serves and (one.form.backend == "tensorrt" or unfit(one) is None)
+    ]
+
+
+def _told(stored: StoredForm) -> dict[str, Any]:
+    found = stored.form.verification
+    return {
+        "name": stored.form.name,
+        "reasons": list(found.reasons) if found else [f"{stored.form.name} was built and not run"],
+        "type_agreement": found.type_agreement if found else None,
+        "largest_difference": found.largest_difference if found else None,
+        "images_per_second": found.images_per_second if found else None,
+    }
+
+
+def _registered(store: Store, models: Path, bundle_id: str) -> Bundle:
+    with store.read() as session:
+        row = session.exec(select(BundleRow).where(BundleRow.bundle_id == bundle_id)).one_or_none()
+    if row is None:
+        raise NotThere(f"the champion {bundle_id} of this night is gone")
+    return bundle.load(models / row.folder)

@@ -1,0 +1,78 @@
+"""The gate's rules, each on cells where it is kept and on cells where it is broken."""
+
+import numpy as np
+import pytest
+
+from smear.decision import UNCALIBRATED
+from trainer.nightly import rules
+from trainer.nightly.rules import Part
+
+
+LABELS = np.repeat(np.arange(5), 100)
+
+
+def logits(wrong=(), sure=6.0):
+    """Right on every cell but those."""
+    made = np.eye(5, dtype=np.float32)[LABELS] * sure
+    made[list(wrong)] = np.roll(made[list(wrong)], 1, axis=1)
+    return made
+
+
+def part(champion, challenger):
+    return Part("set", LABELS, champion, challenger, [None] * len(LABELS))
+
+
+def broken(verdicts):
+    return [verdict.rule for verdict in verdicts if not verdict.kept]
+
+
+def test_a_type_that_is_read_worse_breaks_the_rule_and_one_that_lost_a_cell_does_not():
+    assert broken(rules.recall_rules(part(logits(), logits([1])))) == []
+    worse = list(rules.recall_rules(part(logits(), logits(range(200, 212)))))
+    assert broken(worse) == ["recall of basophils, set"]
+    told = worse[2].as_json()
+    assert "more than 1 point worse" in told["sentence"]
+    assert (told["lost"], told["won"], told["difference"][0]) == (12, 0, pytest.approx(-0.12))
+    assert told["difference"][1] < -0.12 < told["difference"][2] < 0
+    assert 0 < told["power"] < 1
+
+
+def test_the_class_average_must_rise():
+    assert rules.better(part(logits([1, 2]), logits([1]))).kept
+    assert not rules.better(part(logits([1]), logits([1]))).kept
+
+
+def test_small_losses_do_not_add_up_over_many_nights():
+    first = logits()
+    assert rules.anchored(part(logits([1]), logits([1, 2])), first).kept
+    # Beside the champion it is one cell; beside the first of the line three.
+    assert not rules.anchored(part(logits([1, 2]), logits([1, 2, 3])), first).kept
+
+
+def test_probabilities_that_are_worse_break_the_rule():
+    unsure, sure = logits(range(0, 500, 10), sure=2.0), logits(range(0, 500, 10), sure=12.0)
+    assert rules.calibrated(part(sure, unsure), UNCALIBRATED, UNCALIBRATED).kept
+    assert not rules.calibrated(part(unsure, sure), UNCALIBRATED, UNCALIBRATED).kept
+
+
+def test_becoming_surer_of_cells_without_a_type_breaks_the_rule():
+    doubtful, sure = logits(sure=1.0)[:60], logits(sure=5.0)[:60]
+    assert rules.outside(sure, doubtful, UNCALIBRATED, UNCALIBRATED).kept
+    assert not rules.outside(doubtful, sure, UNCALIBRATED, UNCALIBRATED).kept
+
+
+def test_labels_that_contradict_each_other_are_told():
+    assert rules.consistent(LABELS, logits(range(20))).kept
+    verdict = rules.consistent(LABELS, logits(range(100)))
+    assert not verdict.kept
+    assert "100 of the night's 500 labels" in verdict.sentence
+
+
+def test_a_form_that_differs_and_a_network_that_is_slower_are_told():
+    form = {"name": "openvino-int8", "reasons": ["it loses 0.01"]}
+    built = {"engine": "openvino-bf16", "forms": [form], "reasons": [],
+             "images_per_second": {"champion": 1000.0, "challenger": 880.0}}  # fmt: skip
+    assert not rules.compiled(built).kept
+    assert rules.compiled(built | {"forms": []}).kept
+    assert not rules.throughput(built).kept
+    assert rules.throughput(built | {"images_per_second": {"champion": 1000.0, "challenger": 910.0}}).kept

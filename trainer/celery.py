@@ -1,0 +1,42 @@
+"""The trainer's Celery app: `celery -A trainer worker -Q train`, and the schedule: `celery -A trainer beat`."""
+
+import sys
+
+from celery import Celery, signals
+from celery.schedules import crontab
+from tzlocal import get_localzone_name
+
+from smear.celery_settings import celery_settings
+from smear.logs import set_up_logging
+from smear.nightly_schedule import schedule
+from smear.settings import BadSettings, load_settings
+
+
+try:
+    settings = load_settings()
+except BadSettings as error:
+    print(f"settings: {error}", file=sys.stderr)  # noqa: T201 - there is no log yet
+    sys.exit(2)
+
+app = Celery("trainer", include=["trainer.tasks"])
+app.conf.update(celery_settings(settings))
+app.conf.update(
+    task_default_queue="train",
+    # The clock on the wall: a laboratory's night, also where summer time begins.
+    timezone=get_localzone_name(),
+    # The scheduler's own memory of what it sent last; without it a start after 02:00 would forget the night before.
+    beat_schedule_filename=str(settings.var / "schedule"),
+    beat_schedule={
+        name: {
+            "task": task,
+            "schedule": crontab(**when) if isinstance(when, dict) else when,
+            "options": {"queue": queue},
+        }
+        for name, (task, when, queue) in schedule(settings).items()
+    },
+)
+
+
+@signals.setup_logging.connect
+def _logs(**_: object) -> None:
+    set_up_logging(settings.log_level, settings.log_format)

@@ -1,0 +1,71 @@
+"""A night by schedule: training in a process of its own, at the lowest priority; the build handed to its room."""
+
+import contextlib
+import importlib.util
+import os
+import subprocess
+import sys
+from typing import Any, Final
+
+import structlog
+from celery import current_app
+from kombu.exceptions import OperationalError
+
+from smear import runs
+from smear.settings import load_settings
+from smear.store import Store, schema_problem
+
+
+log: Final = structlog.get_logger()
+#: What training needs beyond what running needs.
+_NEEDED: Final = ("torch", "onnx", "onnxruntime", "sklearn", "matplotlib")
+
+
+def go_on(*, begin: bool) -> None:
+    """Do what is next of the night: in a process of its own here, or by a message to engine_build's queue."""
+    if lacking := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
+        log.warning("no nightly fine-tune on this host: pip install '.[train]'", missing=", ".join(lacking))
+        return
+    store = Store(load_settings().database)
+    try:
+        if (problem := schema_problem(store)) is not None:
+            log.warning("the night waits for the database", reason=problem)
+            return
+        stage = _next(store)
+        if (begin or stage is not None) and (stage is None or stage.stage != "build"):
+            run_process()
+            stage = _next(store)
+        if stage is not None and stage.stage == "build":
+            _hand_over(stage.night)
+    finally:
+        store.close()
+
+
+def run_process() -> int:
+    """`trainer nightly --by-schedule`, idle and nice; its exit code. Ends with this process."""
+    call = [sys.executable, "-P", "-c", "from trainer.cli import main; main()", "nightly", "--by-schedule"]
+    process = subprocess.Popen(call, stdin=subprocess.DEVNULL, preexec_fn=_idle)  # noqa: S603, PLW1509 - our own words; two system calls
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()  # told to stop: the next one goes on from the last epoch
+        process.wait()
+        raise
+
+
+def _idle() -> None:
+    os.nice(19)
+    with contextlib.suppress(AttributeError, OSError):  # other systems lack it, and some containers forbid it
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _hand_over(night: str) -> None:
+    try:
+        current_app.send_task(runs.BUILD, args=[night], queue="build")
+    except OperationalError as error:
+        log.warning("the broker does not answer; the schedule tries again", night=night, reason=type(error).__name__)
+
+
+def _next(store: Store) -> Any:
+    with store.read() as session:
+        return runs.next_stage(runs.latest(session))

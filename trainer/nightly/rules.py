@@ -1,0 +1,206 @@
+"""The gate: what a challenger must keep to beside the champion, each rule with its numbers, its limits, its verdict."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from smear.cells import CELL_TYPES
+from smear.decision import Calibration, decide, softmax
+from smear.paired import LEVEL, TOLD_LOSS, paired
+from trainer.resample import Interval, interval, resample
+from trainer.scores import Floats, Labels, expected_calibration_error, score
+
+
+#: Points of a type's recall, and of the first bundle's class average on the shipped hold-out, that may be lost.
+RECALL_MARGIN: Final = 0.01
+ANCHOR_MARGIN: Final = 0.005
+#: Nats of negative log-likelihood and points of calibration error that are within what a split of this size tells.
+NLL_MARGIN: Final = 0.02
+#: How much surer a challenger may be of cells that it has no type for.
+OUTSIDE_MARGIN: Final = 0.05
+#: The share of the night's labels that the challenger, having learned from them, may still contradict.
+CONTRADICTED: Final = 0.12
+#: The share of throughput that may be lost.
+SLOWER: Final = 0.10
+
+
+@dataclass(frozen=True)
+class Part:
+    """N labelled cells as both networks see them: labels (N,), logits (N, 5) of each, groups that belong together."""
+
+    name: str
+    labels: Labels
+    champion: Floats
+    challenger: Floats
+    groups: Sequence[str | None]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One rule: its numbers, whether it was kept, and a sentence."""
+
+    rule: str
+    kept: bool
+    sentence: str
+    told: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """For the scorecard."""
+        return {"rule": self.rule, "kept": self.kept, "sentence": self.sentence} | self.told
+
+
+def recall_rules(part: Part) -> Iterator[Verdict]:
+    """No type's recall worse by more than a point, by a one-sided paired test."""
+    right = _right(part)
+    for index, name in enumerate(CELL_TYPES):
+        own = part.labels == index
+        if not own.any():
+            yield Verdict(f"recall of {name}s, {part.name}", True, f"no {name} in the {part.name}", {"cells": 0})
+            continue
+        pair = paired(right[own, 0], right[own, 1])
+        p, power = pair.p_worse(RECALL_MARGIN), pair.power(RECALL_MARGIN)
+        before, after = (float(right[own, column].mean()) for column in (0, 1))
+        low, high = pair.limits()
+        kept = p >= LEVEL
+        sentence = (
+            f"{name}s of the {part.name}: {_pc(before)} % to {_pc(after)} % of {pair.n}"
+            + ("" if kept else f", which is more than {100 * RECALL_MARGIN:g} point worse (p {p:.3f})")
+            + f"; a loss of {100 * TOLD_LOSS:g} points would be found with probability {power:.2f}"
+        )
+        yield Verdict(
+            f"recall of {name}s, {part.name}", kept, sentence,
+            {"cells": pair.n, "champion": before, "challenger": after, "lost": pair.lost, "won": pair.won,
+             "difference": [-pair.loss, -high, -low], "p": p, "power": power},
+        )  # fmt: skip
+
+
+def better(part: Part) -> Verdict:
+    """The class average of the laboratory's hold-out must rise."""
+    change, before, after = _class_average(part)
+    kept = change.value > 0
+    sentence = f"class average of the {part.name}: {_pc(before)} % to {_pc(after)} %" + (
+        "" if kept else ", which is not better"
+    )
+    told = {"cells": len(part.labels), "champion": before, "challenger": after, "difference": _triple(change)}
+    return Verdict(f"class average, {part.name}", kept, sentence, told)
+
+
+def anchored(part: Part, first: Floats) -> Verdict:
+    """The shipped hold-out's class average stays within half a point of what the first of the line had.
+
+    `first` (N, 5): that bundle's logits. Without it many small losses would add up over many nights.
+    """
+    beside_first = Part(part.name, part.labels, first, part.challenger, part.groups)
+    change, before, after = _class_average(beside_first)
+    kept = change.value >= -ANCHOR_MARGIN
+    sentence = f"class average of the {part.name}: {_pc(after)} %, the first bundle's was {_pc(before)} %" + (
+        "" if kept else f": more than {100 * ANCHOR_MARGIN:g} points lost since then"
+    )
+    told = {"cells": len(part.labels), "first": before, "challenger": after, "difference": _triple(change)}
+    return Verdict(f"nothing forgotten, {part.name}", kept, sentence, told)
+
+
+def calibrated(part: Part, champion: Calibration, challenger: Calibration) -> Verdict:
+    """Probabilities are not worse: no rise of the negative log-likelihood beyond chance and a small margin."""
+    old, new = softmax(part.champion, champion.temperature), softmax(part.challenger, challenger.temperature)
+    rows = np.arange(len(part.labels))
+    each = [-np.log(np.maximum(p[rows, part.labels].astype(np.float64), 1e-12)) for p in (old, new)]
+    change = _mean_interval(each[1] - each[0])
+    kept = not (change.low > 0 and change.value > NLL_MARGIN)
+    ece = [expected_calibration_error(p, part.labels) for p in (old, new)]
+    sentence = (
+        f"calibration on the {part.name}: negative log-likelihood {each[0].mean():.3f} to {each[1].mean():.3f},"
+        f" expected calibration error {ece[0]:.3f} to {ece[1]:.3f}" + ("" if kept else ", which is worse")
+    )
+    told = {
+        "nll": [float(each[0].mean()), float(each[1].mean())], "ece": ece, "difference": _triple(change),
+    }  # fmt: skip
+    return Verdict(f"calibration, {part.name}", kept, sentence, told)
+
+
+def outside(champion: Floats, challenger: Floats, old: Calibration, new: Calibration) -> Verdict:
+    """Cells outside the five must not look more like one of them: mean confidence, and how many are called outside."""
+    before, after = softmax(champion, old.temperature).max(1), softmax(challenger, new.temperature).max(1)
+    change = _mean_interval(after.astype(np.float64) - before)
+    kept = not (change.low > 0 and change.value > OUTSIDE_MARGIN)
+    called = [float(decide(x, c).outside.mean()) for x, c in ((champion, old), (challenger, new))]
+    sentence = (
+        f"confidence on {len(before)} cells outside the five: {before.mean():.3f} to {after.mean():.3f}, called outside"
+        f" {_pc(called[0])} % to {_pc(called[1])} %" + ("" if kept else ": it became surer of what it has no type for")
+    )
+    told = {
+        "cells": len(before), "confidence": [float(before.mean()), float(after.mean())], "called_outside": called,
+        "difference": _triple(change),
+    }  # fmt: skip
+    return Verdict("cells outside the five", kept, sentence, told)
+
+
+def consistent(labels: Labels, challenger: Floats) -> Verdict:
+    """The night's labels agree with each other: a network that learned from them contradicts few of them.
+
+    Wrong labels at random cannot be learned beside right ones of cells that look alike, so they stay contradicted.
+    """
+    wrong = challenger.argmax(axis=1) != labels
+    share = float(wrong.mean()) if len(wrong) else 0.0
+    change = _mean_interval(wrong.astype(np.float64)) if len(wrong) else Interval(0, 0, 0)
+    kept = share <= CONTRADICTED
+    sentence = (
+        f"{int(wrong.sum())} of the night's {len(wrong)} labels are contradicted by the network that learned from them"
+        + ("" if kept else f", more than {100 * CONTRADICTED:g} %: are they right?")
+    )
+    return Verdict("labels that agree with each other", kept, sentence, {"cells": len(wrong), "share": _triple(change)})
+
+
+def compiled(told: dict[str, Any]) -> Verdict:
+    """What would serve answers as the float32 reference does."""
+    reasons = [reason for form in told.get("forms", []) for reason in form["reasons"]] + told.get("reasons", [])
+    names = ", ".join(form["name"] for form in told.get("forms", [])) or "no compiled form is in use here"
+    kept = not reasons
+    sentence = f"{told.get('engine', 'engine')}; compiled: {names}" + ("" if kept else f": {'; '.join(reasons)}")
+    return Verdict("compiled form agrees", kept, sentence, {"forms": told.get("forms", [])})
+
+
+def throughput(told: dict[str, Any]) -> Verdict:
+    """Not more than a tenth slower than the champion, in turns on the same host."""
+    before, after = told["images_per_second"]["champion"], told["images_per_second"]["challenger"]
+    kept = after >= (1 - SLOWER) * before
+    sentence = f"{before:.0f} to {after:.0f} pictures a second on one thread" + (
+        "" if kept else f", more than {100 * SLOWER:g} % slower"
+    )
+    return Verdict("throughput", kept, sentence, {"images_per_second": [before, after]})
+
+
+def scores_of(part: Part, champion: Calibration, challenger: Calibration) -> dict[str, Any]:
+    """Both networks' scores as `trainer evaluate --json` tells them."""
+    return {
+        "champion": score(softmax(part.champion, champion.temperature), part.labels).as_json(),
+        "challenger": score(softmax(part.challenger, challenger.temperature), part.labels).as_json(),
+    }
+
+
+def _right(part: Part) -> npt.NDArray[np.bool_]:
+    return np.stack([part.champion.argmax(1) == part.labels, part.challenger.argmax(1) == part.labels], axis=1)
+
+
+def _class_average(part: Part) -> tuple[Interval, float, float]:
+    right = _right(part)
+    present = [part.labels == t for t in range(len(CELL_TYPES)) if (part.labels == t).any()]
+    before, after = (float(np.mean([right[own, column].mean() for own in present])) for column in (0, 1))
+    draws = resample(part.labels, right, part.groups, resamples=2000).class_average
+    return interval(after - before, draws[:, 1] - draws[:, 0]), before, after
+
+
+def _mean_interval(values: npt.NDArray[np.float64]) -> Interval:
+    picks = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
+    return interval(float(values.mean()), values[picks].mean(axis=1))
+
+
+def _triple(found: Interval) -> list[float]:
+    return [found.value, found.low, found.high]
+
+
+def _pc(share: float) -> str:
+    return f"{100 * share:.1f}"

@@ -1,0 +1,93 @@
+"""What a night works on, as it stood when the night began: the laboratory's cells as arrays, in one file."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from smear.plain import PlainError
+
+
+CELLS: Final = "cells.npz"
+FACTS: Final = "cells.json"
+
+
+class NoSnapshot(PlainError):
+    """The night's snapshot is gone or damaged."""
+
+
+@dataclass(frozen=True)
+class LabCells:
+    """N labelled cells: images (N, 128, 128, 3) uint8, labels (N,) into CELL_TYPES, slides (N,) row numbers.
+
+    `new` (N,) says which have come since the last night that was judged; `sha256` (N,) their contents.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    slides: npt.NDArray[np.int64]
+    new: npt.NDArray[np.bool_]
+    sha256: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """How many cells."""
+        return len(self.labels)
+
+    def take(self, rows: npt.NDArray[Any]) -> "LabCells":
+        """Some of them, by index or mask."""
+        wanted = np.arange(len(self))[rows]
+        chosen = tuple(self.sha256[i] for i in wanted)
+        return LabCells(self.images[wanted], self.labels[wanted], self.slides[wanted], self.new[wanted], chosen)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`learn` is trained on, `judge` is the laboratory's hold-out, `facts` are plain words and counts."""
+
+    learn: LabCells
+    judge: LabCells
+    facts: dict[str, Any]
+
+
+def save(folder: Path, snapshot: Snapshot) -> None:
+    """Write it whole or not at all; raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, cells in (("learn", snapshot.learn), ("judge", snapshot.judge)):
+        arrays |= {
+            f"{name}_images": cells.images, f"{name}_labels": cells.labels, f"{name}_slides": cells.slides,
+            f"{name}_new": cells.new, f"{name}_sha256": np.array(cells.sha256, "U64"),
+        }  # fmt: skip
+    temporary = folder / f".{CELLS}"
+    with temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    (folder / FACTS).write_text(json.dumps(snapshot.facts, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(folder / CELLS)
+
+
+def load(folder: Path) -> Snapshot:
+    """Read it back; raises NoSnapshot."""
+    try:
+        with np.load(folder / CELLS, allow_pickle=False) as arrays:
+            learn, judge = (
+                LabCells(
+                    arrays[f"{name}_images"], arrays[f"{name}_labels"], arrays[f"{name}_slides"], arrays[f"{name}_new"],
+                    tuple(str(digest) for digest in arrays[f"{name}_sha256"]),
+                )
+                for name in ("learn", "judge")
+            )  # fmt: skip
+        return Snapshot(learn, judge, json.loads((folder / FACTS).read_text(encoding="utf-8")))
+    except (OSError, KeyError, ValueError) as error:
+        raise NoSnapshot(f"what this night collected cannot be read again ({type(error).__name__})") from None
+
+
+def empty() -> LabCells:
+    """No cell at all."""
+    nothing = np.empty(0, np.int64)
+    return LabCells(np.empty((0, 128, 128, 3), np.uint8), nothing, nothing, np.empty(0, np.bool_), ())
