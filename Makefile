@@ -42,8 +42,9 @@ demo: $(VENV)/.running
 
 # --- the proof -------------------------------------------------------------------------------------------------
 
+# A file's tests stay in one process; most of their time is waiting for brokers, databases and browsers.
 test: $(VENV)/.everything
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.everything
 	@$(BIN)/ruff check .

@@ -1,6 +1,5 @@
 """What the page's tests work on: a seeded database, the page in this process or behind a real port, a real browser."""
 
-import re
 import shutil
 import socket
 import sys
@@ -14,12 +13,10 @@ import pytest
 import uvicorn
 from argon2 import PasswordHasher
 from fastapi import FastAPI
-from starlette.testclient import TestClient
 
 from review.app import create_app
 from review.desk import Desk, make_desk
 from review.passwords import Passwords
-from review.throttle import Limits, Rate
 from smear.settings import Settings
 from smear.store import Store
 
@@ -27,10 +24,7 @@ from smear.store import Store
 sys.path.insert(0, str(Path(__file__).parent))
 
 from seeding import PASSWORD, add_people, add_slide
-
-
-#: Tests click faster than people.
-LOOSE = Limits(writes=Rate(100_000, 1))
+from web_client import LOOSE, Client
 
 
 @pytest.fixture(scope="session")
@@ -54,32 +48,6 @@ def desk(sqlite_store: Store, settings: Settings, quick_passwords: Passwords) ->
 @pytest.fixture
 def app(desk: Desk, settings: Settings) -> FastAPI:
     return create_app(desk, settings)
-
-
-class Client(TestClient):
-    """A browser without a window: signs in as somebody, sends the token with what it writes."""
-
-    csrf = ""
-
-    def form_token(self, url: str = "/sign-in") -> str:
-        found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.get(url).text)
-        assert found is not None
-        return found[1]
-
-    def sign_in(self, name: str, password: str = PASSWORD) -> Any:
-        told = {"name": name, "password": password, "csrf": self.form_token()}
-        answer = self.post("/sign-in", data=told, follow_redirects=False)
-        if answer.status_code == 303:
-            page = self.get(answer.headers["location"], headers={"accept": "text/html"})
-            self.csrf = re.search(r'<meta name="csrf" content="([0-9a-f]*)">', page.text)[1]  # type: ignore[index]
-        return answer
-
-    def write(self, url: str, json: Any = None, data: Any = None) -> Any:
-        return self.post(url, json=json, data=data, headers={"x-csrf-token": self.csrf}, follow_redirects=False)
-
-    def label(self, slide: int, cells: list[int], label: str | None, version: int, kind: str | None = None) -> Any:
-        told = {"cells": cells, "label": label, "kind": kind, "version": version}
-        return self.write(f"/slides/{slide}/labels", json=told)
 
 
 @pytest.fixture
@@ -171,6 +139,8 @@ def new_page(chromium: Any, address: str) -> Iterator[Callable[..., Any]]:
             page.fill("[name=password]", PASSWORD)
             page.keyboard.press("Enter")
             page.wait_for_selector(".boardpage, .column")
+            # Keys do nothing before the page's scripts have run.
+            page.wait_for_load_state("load")
         return page
 
     yield make

@@ -1,9 +1,9 @@
 """A day at the page on SQLite and on PostgreSQL: every route that people use, and words that a server would refuse."""
 
 import pytest
-from conftest import LOOSE, Client
 from seeding import add_people, add_slide
 from sqlmodel import select
+from web_client import LOOSE, Client
 
 from review.app import create_app
 from review.desk import make_desk

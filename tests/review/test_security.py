@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from seeding import PASSWORD, add_slide
 from sqlmodel import col, select
+from web_client import Client
 
 from review.desk import make_desk
 from review.headers import HEADERS
@@ -498,8 +499,6 @@ def test_a_closed_account_does_not_open(client, desk):
 
 
 def test_too_many_writes_at_once_are_refused_in_words(sqlite_store, settings, quick_passwords, desk, slide):
-    from conftest import Client
-
     from review.app import create_app
     from review.throttle import Limits, Rate
 

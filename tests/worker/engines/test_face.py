@@ -165,5 +165,6 @@ def test_onnxruntime_on_the_bundles_own_file_gives_the_same_answers(bundle, engi
     session = onnxruntime.InferenceSession(bundle.network, providers=["CPUExecutionProvider"])
     logits, _ = session.run(["logits", "features"], {"images": images})
     ours, _ = engine.infer(images)
-    assert np.abs(ours - logits).max() <= {"fp32": 1e-2, "int8": 1.5}.get(engine.name.partition("-")[2], 0.5)
+    span = logits.max() - logits.min()
+    assert np.abs(ours - logits).max() <= span * {"fp32": 3e-4, "int8": 0.15}.get(engine.name.partition("-")[2], 0.02)
     assert (ours.argmax(axis=1) == logits.argmax(axis=1)).mean() >= (1 if engine.name.endswith("fp32") else 0.98)
