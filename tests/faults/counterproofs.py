@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from faults.all_parts import part
 from faults.part import Outcome, Part
+from faults.parts.deliveries import STALE_WROTE
 from faults.parts.killers import MOST_DEATHS
 from faults.stage import Stage
 
@@ -48,7 +49,8 @@ COUNTERPROOFS: Final = (
         "fencing",
         "stale",
         "a worker that lost its lease writes over what the next one found",
-        lambda outcome: outcome.verdict.wrong > 0 and not outcome.acted["fencing"],
+        # Whether its slide is then wrong or already being classified again is a matter of how fast the watcher is.
+        lambda outcome: any(STALE_WROTE in problem for problem in outcome.problems) and not outcome.acted["fencing"],
     ),
     Counterproof(
         "cap",

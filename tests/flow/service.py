@@ -25,8 +25,8 @@ class Service:
 
     #: What stands in for `make run`.
     command: tuple[str, ...] = ("deploy/supervise.py",)
-    #: Times by which a busy machine is slower than a quiet one.
-    patience = 1.0
+    #: Times by which this machine may be slower than a quiet one: other tests run beside these.
+    patience = 3.0
 
     def __init__(self, var: Path, **settings: str) -> None:
         self.var, self.drop, self.log = var, var / "in", var.parent / "run.log"

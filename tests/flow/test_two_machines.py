@@ -114,7 +114,7 @@ def test_slides_come_out_once_and_no_log_says_whose_they_are(machine):
     first = found["BARCODE-4711"]
     pictures = len(list((SAMPLES / "S-0001").iterdir()))
     assert (first["cells"]["total"], first["cells"]["unreadable"]) == (pictures + 1, 1)
-    assert first["problems"] == [{"file": "SMITH_JOHN.jpg", "reason": "not a JPEG, PNG or BMP picture"}]
+    assert first["problems"] == [{"file": "SMITH_JOHN.jpg", "reason": "not a JPEG, PNG, BMP or TIFF picture"}]
 
     told = json.loads(machine.call("one", "status", "--json").stdout)
     assert told["needs_attention"] == []

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import redis
 
+from smear.settings import Settings
 from worker import broker as brokers
 from worker.broker import NoBroker, _answers, server_command, server_program
 from worker.queue import BrokerUnavailable, depth, publish, sender
@@ -156,16 +157,21 @@ def test_a_server_elsewhere_that_does_not_answer_is_unavailable(make_settings):
 
 def test_a_file_spoilt_by_a_power_cut_is_set_aside_and_the_broker_starts_empty(tmp_path):
     environment = {**os.environ, "WNET_VAR": str(tmp_path / "var")}
-    path = tmp_path / "var" / "run" / "broker.sock"
+    path = Settings(_env_file=None, var=tmp_path / "var").broker_socket
     command = [sys.executable, "-c", "from worker.cli import main; main()", "broker"]
 
     def started():
         process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while not _answers(path):
-            assert process.poll() is None, "the broker ended"
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        deadline = time.monotonic() + 60
+        try:
+            while not _answers(path):
+                assert process.poll() is None, "the broker ended"
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         return process
 
     def stopped(process):

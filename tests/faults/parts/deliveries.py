@@ -13,6 +13,10 @@ from smear.tables import RevisionRow, SlideRow
 from worker.queue import publish, sender
 
 
+#: Begins what is told where the fencing token did not keep a worker from writing.
+STALE_WROTE: Final = "a stale worker has changed"
+
+
 def rows(service: FaultyService) -> dict[str, list[Any]]:
     """Every row of every table, to be compared byte for byte; not the sources', which say when they were scanned."""
     with service.store.read() as session:
@@ -78,7 +82,7 @@ def _stale(scene: Scene) -> None:
             after = rows(service)
         changed = [table for table in before if before[table] != after[table]]
         if changed:
-            scene.outcome.problems.append(f"a stale worker has changed {', '.join(changed)}")
+            scene.outcome.problems.append(f"{STALE_WROTE} {', '.join(changed)}")
         scene.settle_truth({name: 1})
 
 

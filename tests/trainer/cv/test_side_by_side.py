@@ -168,10 +168,11 @@ def test_no_process_and_no_descriptor_is_left_behind(fake_fold, run):
     fake_fold("done()")
     run([0])
     before = open_files()
+    others = psutil.Process().children()  # a browser that another file's tests have left open, say
     for fold in (1, 2, 3):
         run([fold])
     until = time.monotonic() + 5
     while time.monotonic() < until and open_files() > before:
         time.sleep(0.05)
     assert open_files() <= before
-    assert psutil.Process().children() == []
+    assert [one for one in psutil.Process().children() if one not in others] == []
