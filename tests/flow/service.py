@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,18 +93,23 @@ class Service:
         return [p for p in found.values() if name is None or COMMANDS[name] in _command_of(p)]
 
     def kill(self, name: str) -> None:
-        """`kill -9` the whole process tree of one line of the Procfile."""
-        roots: list[psutil.Process] = []
+        """`kill -9` the whole process tree of one line of the Procfile, and see it gone."""
+        tree: set[psutil.Process] = set()
 
         def found() -> bool:
-            # A process that is just being replaced by the program it starts has no command line for a moment.
-            roots[:] = self.processes(name)
-            return bool(roots)
+            # A process that is just being replaced by the program it starts has no command line for a moment, and one
+            # may end by itself while it is looked at.
+            tree.clear()
+            for root in self.processes(name):
+                with suppress(psutil.NoSuchProcess):
+                    tree.update([root, *root.children(recursive=True)])
+            return bool(tree)
 
         self.wait_for(found, 10)
-        tree = {child for root in roots for child in [root, *root.children(recursive=True)]}
         for process in tree:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(tree, 10 * self.patience)
 
     def kill_supervisor(self) -> None:
         """`kill -9` the supervisor alone."""
