@@ -47,7 +47,7 @@ def lay_out(folder: Path, pictures: int) -> None:
     np.savez(folder / "run" / WORK / "rows-00.npz", train=train, inner=inner, test=test)
     settings = asdict(replace(BEST, epochs=1))
     order = {
-        "recipe_settings": settings, "seed": 0, "geometry": "whole", "data_sha256": "", "assignment_sha256": "",
+        "model": "wnet", "recipe_settings": settings, "seed": 0, "geometry": "whole", "data_sha256": "", "assignment_sha256": "",
         "init": None, "tune": False, "host": {"device": "cpu"},
     }  # fmt: skip
     write_json(folder / "run" / RUN, order)
@@ -81,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shares: dict[str, list[float]] = {name: [] for name in names if not name.startswith("plain")}
     with tempfile.TemporaryDirectory() as scratch:
         lay_out(Path(scratch), given.pictures)
+        peak = measured("fold", Path(scratch) / "run")["peak_rss_gb"]
         for repetition in range(given.repetitions):
             for contender, (recipe, batch) in zip(names, CONTENDERS, strict=True):
                 steps = given.steps or STEPS[batch]
@@ -90,7 +91,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     shares[contender].append(found["data_share"])
             told = ", ".join(f"{name} {values[-1]:.1f} ms" for name, values in ms.items())
             print(f"{repetition + 1}: {told}", file=sys.stderr)
-        peak = measured("fold", Path(scratch) / "run")["peak_rss_gb"]
     ratios = {f"cpu_batch{batch}": [p / o for p, o in zip(ms[f"plain_batch{batch}"], ms[f"paper_batch{batch}"],
                                                           strict=True)] for batch in STEPS}  # fmt: skip
     told_all = {

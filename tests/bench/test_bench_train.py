@@ -47,3 +47,4 @@ def test_the_fold_that_is_weighed_trains_on_as_many_pictures_as_the_steps_draw_f
         assert saved["images"].shape == (90, 128, 128, 3)
         assert len(rows["train"]) + len(rows["inner"]) == len(saved["labels"]) == 90
         assert len(rows["test"]) == 10
+    assert 0.3 < bench_train.measured("fold", tmp_path / "run")["peak_rss_gb"] < 2.5

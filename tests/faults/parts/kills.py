@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -151,7 +152,8 @@ def _stop_and_start(scene: Scene) -> None:
         time.sleep(scene.dice.uniform(0.5, 2.5))
         service.kill_supervisor()
         for process in service.processes():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # whose supervisor dies, dies by itself
+                process.kill()
         scene.inject("everything kill -9")
         service.start()
         scene.drop(3)
