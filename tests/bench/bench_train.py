@@ -47,8 +47,8 @@ def lay_out(folder: Path, pictures: int) -> None:
     np.savez(folder / "run" / WORK / "rows-00.npz", train=train, inner=inner, test=test)
     settings = asdict(replace(BEST, epochs=1))
     order = {
-        "model": "wnet", "recipe_settings": settings, "seed": 0, "geometry": "whole", "data_sha256": "", "assignment_sha256": "",
-        "init": None, "tune": False, "host": {"device": "cpu"},
+        "model": "wnet", "recipe_settings": settings, "seed": 0, "geometry": "whole", "data_sha256": "",
+        "assignment_sha256": "", "init": None, "tune": False, "host": {"device": "cpu"},
     }  # fmt: skip
     write_json(folder / "run" / RUN, order)
 
