@@ -34,13 +34,13 @@ def test_a_day_at_the_page(page, store):
         cells = list(session.exec(select(CellRow.id).where(CellRow.slide == slide).order_by(CellRow.id)))
     assert maria.write(f"/slides/{slide}/hold").json() == {"holder": "Maria Lind"}
     assert maria.label(slide, cells[:3], "outside", 0, "blast").json()["version"] == 1
-    assert maria.write(f"/slides/{slide}/undo", json={"version": 1}).json()["can_redo"] == 1
-    assert maria.write(f"/slides/{slide}/redo", json={"version": 2}).json()["version"] == 3
+    assert maria.write(f"/slides/{slide}/undo", json={"revision": 1, "version": 1}).json()["can_redo"] == 1
+    assert maria.write(f"/slides/{slide}/redo", json={"revision": 1, "version": 2}).json()["version"] == 3
     assert jonas.label(slide, cells[2:4], "basophil", 0).status_code == 409
     assert jonas.write(f"/cells/{cells[0]}/reference", json={"wanted": True}).status_code == 200
     assert maria.write(f"/slides/{slide}/comments", data={"text": "odd\x00", "cell": cells[0]}).status_code == 303
-    assert maria.write(f"/slides/{slide}/sign", json={"version": 3}).status_code == 200
-    assert jonas.write(f"/slides/{slide}/sign", json={"version": 4}).status_code == 200
+    assert maria.write(f"/slides/{slide}/sign", json={"revision": 1, "version": 3}).status_code == 200
+    assert jonas.write(f"/slides/{slide}/sign", json={"revision": 1, "version": 4}).status_code == 200
     assert jonas.write(f"/slides/{slide}/amend", json={"reason": "looked again"}).status_code == 200
     assert maria.write(f"/slides/{bad}/retry").status_code == 200
     for path in ("/", "/?show=all&sort=name", "/?show=all&sort=newest&q=a-1", "/board/health", f"/slides/{slide}"):

@@ -59,10 +59,10 @@ ALLOWED = {
                       "/users/{user}/password", "/models/{number}/promote", "/models/rollback"},
 }  # fmt: skip
 BODIES = {
-    "/slides/{slide}/labels": {"cells": [1], "label": "basophil", "version": 0},
-    "/slides/{slide}/undo": {"version": 0},
-    "/slides/{slide}/redo": {"version": 0},
-    "/slides/{slide}/sign": {"version": 99},
+    "/slides/{slide}/labels": {"cells": [1], "label": "basophil", "revision": 1, "version": 0},
+    "/slides/{slide}/undo": {"revision": 1, "version": 0},
+    "/slides/{slide}/redo": {"revision": 1, "version": 0},
+    "/slides/{slide}/sign": {"revision": 1, "version": 99},
     "/slides/{slide}/amend": {"reason": "because it is"},
     "/cells/{cell}/reference": {"wanted": True},
 }
@@ -135,7 +135,7 @@ def test_cells_of_another_slide_are_not_changed_through_this_one(client, desk, s
 def test_nobody_undoes_what_another_did(client, slide, cells_of, desk):
     maria, jonas = client("maria"), client("jonas")
     assert maria.label(slide, cells_of(slide)[:1], "basophil", 0).status_code == 200
-    answer = jonas.write(f"/slides/{slide}/undo", json={"version": 1})
+    answer = jonas.write(f"/slides/{slide}/undo", json={"revision": 1, "version": 1})
     assert (answer.status_code, answer.json()["words"]) == (409, "There is nothing of yours to undo here.")
     with desk.store.read() as session:
         assert session.exec(select(ChangeRow)).one().undone is False
@@ -199,7 +199,7 @@ def test_names_reasons_and_comments_are_text_whatever_is_in_them(client, desk):
     add_slide(desk.store, "S-BAD", state="failed", reason=SCRIPT, cells=[])
     jonas, ada = client("jonas"), client("ada")
     assert jonas.write(f"/slides/{slide}/comments", data={"text": SCRIPT}).status_code == 303
-    assert jonas.write(f"/slides/{slide}/sign", json={"version": 0}).status_code == 200
+    assert jonas.write(f"/slides/{slide}/sign", json={"revision": 1, "version": 0}).status_code == 200
     assert jonas.write(f"/slides/{slide}/amend", json={"reason": SCRIPT}).status_code == 200
     added = ada.write("/users", data={"name": "eve", "full_name": SCRIPT, "role": "viewer"})
     seen = [
@@ -521,6 +521,25 @@ def test_a_one_time_password_opens_nothing_but_the_change_of_it(client):
     assert eve.write("/password", data={"old": password, "new": new, "again": new}).status_code == 303
     assert eve.get("/audit").status_code == 200
     assert client().sign_in("eve", password).status_code == 401
+
+
+def test_a_guest_at_the_door_shuts_nobody_out_of_changing_a_password(client, desk):
+    maria, stranger = client("maria"), client()
+    with desk.store.read() as session:
+        user = session.exec(select(UserRow.id).where(UserRow.name == "maria")).one()
+    for _ in range(8):
+        stranger.sign_in(f"password {user}", "guess")
+    new = "another horse, another kingdom"
+    assert maria.write("/password", data={"old": PASSWORD, "new": new, "again": new}).status_code == 303
+
+
+def test_a_short_name_forbids_no_sentence_and_a_long_one_no_longer_gives_itself_away():
+    from review.passwords import check_new
+    from review.refusal import Refused
+
+    check_new("a horse, a kingdom", "o")
+    with pytest.raises(Refused, match="neither your name"):
+        check_new("maria-maria-2026", "maria")
 
 
 def test_no_password_is_ever_kept_or_written_to_the_audit(client, desk):
