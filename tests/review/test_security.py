@@ -173,6 +173,15 @@ def test_a_picture_is_served_as_a_picture_or_not_at_all(client, desk, slide, cel
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"].startswith("private")
+    assert answer.headers["vary"] == "Cookie"
+    # Also at the second look, from memory; and neither to a stranger nor after its file was spoilt.
+    assert vera.get(f"/slides/{slide}").status_code == 200
+    assert vera.get(f"/cells/{cells_of(slide)[0]}/picture").content == answer.content
+    assert client().get(f"/cells/{cells_of(slide)[0]}/picture").status_code == 401
+    kept = desk.pictures._path(desk.digests[cells_of(slide)[0]])
+    kept.write_bytes(kept.read_bytes()[:-1])
+    spoilt = vera.get(f"/cells/{cells_of(slide)[0]}/picture")
+    assert (spoilt.status_code, spoilt.json()["words"]) == (404, "This picture is damaged on disk.")
     for data in (
         b"<html><script>alert(1)</script>",
         b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>',
@@ -410,6 +419,16 @@ def test_a_session_that_was_brought_along_is_never_taken_up(client, desk):
     assert again.get("/sign-in", follow_redirects=False).status_code == 303  # signed in already
     with desk.store.read() as session:
         assert before not in repr([row.model_dump() for row in session.exec(select(SessionRow))])
+
+
+def test_a_browser_in_which_somebody_signed_out_shows_no_picture_from_its_store(new_page, slide, cells_of, address):
+    page, picture = new_page("maria"), f"/cells/{cells_of(slide)[0]}/picture"
+    ask = f"fetch('{picture}').then((answer) => answer.status)"
+    assert [page.evaluate(ask) for _ in range(2)] == [200, 200]
+    page.click("details.who summary")
+    page.click("text=Sign out")
+    page.wait_for_url("**/sign-in")
+    assert page.evaluate(ask) == 401
 
 
 def test_signing_out_ends_the_session_and_not_only_the_cookie(client):
