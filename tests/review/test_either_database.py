@@ -60,3 +60,37 @@ def test_what_a_server_cannot_keep_is_no_fault_of_ours(page, store):
     assert maria.get("/?show=all&page=100000").status_code == 200
     assert maria.get("/slides/2147483647").status_code == 404
     assert maria.get("/?source=2147483647").status_code == 200
+
+
+def test_two_administrators_cannot_unmake_each_other_at_the_same_moment(store, quick_passwords):
+    import threading
+    import time
+
+    from review import people
+    from review.people import CONSOLE
+    from review.refusal import Refused
+    from smear.audit import append
+    from smear.review_tables import UserRow
+
+    rows = add_people(store, quick_passwords)
+    people.change_role(store, CONSOLE, rows["jonas"], "administrator")
+    refused = []
+
+    def unmake(user):
+        try:
+            people.change_role(store, CONSOLE, user, "viewer")
+        except Refused as error:
+            refused.append(error.words)
+
+    both = [threading.Thread(target=unmake, args=(rows[name],)) for name in ("ada", "jonas")]
+    with store.write() as session:
+        append(session, CONSOLE, "test")  # whoever writes to the audit waits for this one
+        for one in both:
+            one.start()
+        time.sleep(0.5)
+    for one in both:
+        one.join(60)
+    assert refused == ["This is the last administrator: make another one first."]
+    with store.read() as session:
+        assert len(session.exec(select(UserRow).where(UserRow.role == "administrator")).all()) == 1
+    assert verify(store).problem is None
