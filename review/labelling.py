@@ -34,8 +34,12 @@ def relabel(
     kind: str | None,
     seen_version: int,
     seen_revision: int | None = None,
+    versions: dict[str, Any] | None = None,
 ) -> int:
-    """Give cells a label (None: the model's proposal again); the review's new version. Raises Refused."""
+    """Give cells a label (None: the model's proposal again); the review's new version. Raises Refused.
+
+    `versions` are those of what the person was shown, for the audit.
+    """
     if label is not None and label not in LABELS:
         raise Refused(422, f"There is no type {label}.")
     if not is_kind(label or "", kind):
@@ -68,18 +72,22 @@ def relabel(
                 before=[o for o, _ in changed], after=[n for _, n in changed],
             )
         )  # fmt: skip
-        _apply(session, person, revision, review, [o for o, _ in changed], [n for _, n in changed], "label")
+        _apply(session, person, revision, review, [o for o, _ in changed], [n for _, n in changed], "label", versions)
         return review.version
 
 
-def undo(store: Store, person: Person, slide: int, seen_revision: int | None = None) -> int:
+def undo(
+    store: Store, person: Person, slide: int, seen_revision: int | None = None, versions: dict[str, Any] | None = None
+) -> int:
     """Take back this person's latest change of this slide; the new version. Raises Refused."""
-    return _turn_back(store, person, slide, seen_revision, undoing=True)
+    return _turn_back(store, person, slide, seen_revision, versions, undoing=True)
 
 
-def redo(store: Store, person: Person, slide: int, seen_revision: int | None = None) -> int:
+def redo(
+    store: Store, person: Person, slide: int, seen_revision: int | None = None, versions: dict[str, Any] | None = None
+) -> int:
     """Do again what this person last took back; the new version. Raises Refused."""
-    return _turn_back(store, person, slide, seen_revision, undoing=False)
+    return _turn_back(store, person, slide, seen_revision, versions, undoing=False)
 
 
 def steps(session: Session, person: Person, revision: int) -> tuple[int, int]:
@@ -118,7 +126,15 @@ def open_review(session: Session, slide: int, seen_revision: int | None = None) 
     return revision, review
 
 
-def _turn_back(store: Store, person: Person, slide: int, seen_revision: int | None, *, undoing: bool) -> int:
+def _turn_back(
+    store: Store,
+    person: Person,
+    slide: int,
+    seen_revision: int | None,
+    versions: dict[str, Any] | None,
+    *,
+    undoing: bool,
+) -> int:
     with store.write() as session:
         revision, review = open_review(session, slide, seen_revision)
         order = col(ChangeRow.id).desc() if undoing else col(ChangeRow.id)
@@ -148,7 +164,7 @@ def _turn_back(store: Store, person: Person, slide: int, seen_revision: int | No
         _begin(session, person, revision, review)
         change.undone = undoing
         session.add(change)
-        _apply(session, person, revision, review, now, then, "undo" if undoing else "redo")
+        _apply(session, person, revision, review, now, then, "undo" if undoing else "redo", versions)
         return review.version
 
 
@@ -168,6 +184,7 @@ def _apply(
     old: list[dict[str, Any]],
     new: list[dict[str, Any]],
     action: str,
+    versions: dict[str, Any] | None,
 ) -> None:
     there = _labels(session, [told["cell"] for told in new])
     now = utc_now()
@@ -196,6 +213,7 @@ def _apply(
         before=audited(old),
         after=audited(new),
         bundle=bundle_of(session, key(revision.id)),
+        versions=versions,
     )
 
 

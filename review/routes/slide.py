@@ -79,6 +79,7 @@ def relabel(request: Request, who: Labeller, slide: SlideNumber, told: Relabel) 
         kind=told.kind,
         seen_version=told.version,
         seen_revision=told.revision,
+        versions=desk_of(request).rules.versions,
     )
     return _answer(request, who, slide, told.version)
 
@@ -86,14 +87,16 @@ def relabel(request: Request, who: Labeller, slide: SlideNumber, told: Relabel) 
 @router.post("/undo")
 def undo(request: Request, who: Labeller, slide: SlideNumber, told: Seen) -> Response:
     """Take back this person's last change."""
-    labelling.undo(desk_of(request).store, who, slide, told.revision)
+    desk = desk_of(request)
+    labelling.undo(desk.store, who, slide, told.revision, desk.rules.versions)
     return _answer(request, who, slide, told.version)
 
 
 @router.post("/redo")
 def redo(request: Request, who: Labeller, slide: SlideNumber, told: Seen) -> Response:
     """Do it again."""
-    labelling.redo(desk_of(request).store, who, slide, told.revision)
+    desk = desk_of(request)
+    labelling.redo(desk.store, who, slide, told.revision, desk.rules.versions)
     return _answer(request, who, slide, told.version)
 
 

@@ -101,3 +101,17 @@ def test_a_revision_that_came_meanwhile_is_neither_signed_nor_changed_unseen(
     assert signatures(desk) == []
     assert maria.get(f"/slides/{slide}/changes?since=0").json()["changes"][0]["label"] == "basophil"
     assert maria.write(f"/slides/{slide}/sign", json={"revision": 2, "version": 1}).status_code == 200
+
+
+def test_every_line_about_a_result_says_under_which_versions(client, desk, slide, cells_of):
+    maria = client("maria")
+    maria.label(slide, cells_of(slide)[:1], "eosinophil", 0)
+    for act, version in (("undo", 1), ("redo", 2), ("sign", 3)):
+        answer = maria.write(f"/slides/{slide}/{act}", json={"revision": 1, "version": version})
+        assert answer.status_code == 200, act
+    with desk.store.read() as session:
+        told = session.exec(select(AuditRow).where(AuditRow.slide == slide).order_by(AuditRow.number)).all()
+    assert [row.action for row in told] == ["label", "undo", "redo", "sign"]
+    assert [row.versions for row in told] == [desk.rules.versions] * 4
+    assert {row.bundle for row in told} == {"wnet@0123456789ab"}
+    assert verify(desk.store).problem is None
