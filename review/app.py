@@ -41,7 +41,8 @@ def create_app(desk: Desk, settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.desk = desk
-    for routes in (sign_in, board, slide, cells, accounts, audit, models, events, files):
+    # Looked through in this order: what is asked for most comes first.
+    for routes in (cells, slide, board, events, sign_in, accounts, audit, models, files):
         app.include_router(routes.router)
     files.mount(app)
     _handle(app)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from sqlalchemy import func
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, col, or_, select, update
 
 from review.slide import HELD_FOR
 from smear.cells import CELL_TYPES
@@ -116,6 +116,12 @@ def next_to_do(session: Session, person: int, slide: int) -> BoardRow | None:
         .order_by(col(BoardRow.urgency), col(BoardRow.arrived_at), col(BoardRow.slide))
         .limit(1)
     ).one_or_none()
+
+
+def news_of(session: Session, slide: int) -> None:
+    """Let open boards look at this line again: who has a slide stands in another table, which no trigger follows."""
+    newest = select(func.coalesce(func.max(BoardRow.changed), 0) + 1).correlate(None).scalar_subquery()
+    session.execute(update(BoardRow).where(col(BoardRow.slide) == slide).values(changed=newest))
 
 
 def counts(session: Session) -> dict[str, int]:

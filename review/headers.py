@@ -27,6 +27,9 @@ HEADERS: Final[dict[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
+#: As answers carry them.
+_ENCODED: Final = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+_NAMES: Final = frozenset(name for name, _ in _ENCODED)
 MAX_BODY_BYTES: Final = 256 * 1024
 FAULT: Final = "Something went wrong here; the log says what. Load the page again and look before you go on."
 _NUMBER: Final = re.compile("[0-9]{1,12}")
@@ -50,9 +53,9 @@ class StrictHeaders:
             nonlocal begun
             begun = True
             if message["type"] == "http.response.start":
+                theirs = [header for header in message["headers"] if header[0] not in _NAMES]
+                message["headers"] = theirs + _ENCODED
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
                 if secure:
                     headers["Strict-Transport-Security"] = "max-age=31536000"

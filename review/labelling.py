@@ -33,8 +33,13 @@ def relabel(
     label: str | None,
     kind: str | None,
     seen_version: int,
+    seen_revision: int | None = None,
+    versions: dict[str, Any] | None = None,
 ) -> int:
-    """Give cells a label (None: the model's proposal again); the review's new version. Raises Refused."""
+    """Give cells a label (None: the model's proposal again); the review's new version. Raises Refused.
+
+    `versions` are those of what the person was shown, for the audit.
+    """
     if label is not None and label not in LABELS:
         raise Refused(422, f"There is no type {label}.")
     if not is_kind(label or "", kind):
@@ -43,7 +48,7 @@ def relabel(
     if not 0 < len(wanted) <= MAX_CELLS:
         raise Refused(422, f"Choose between 1 and {MAX_CELLS} cells.")
     with store.write() as session:
-        revision, review = open_review(session, slide)
+        revision, review = open_review(session, slide, seen_revision)
         cell_numbers = numbers(session, key(revision.id))
         if any(cell not in cell_numbers for cell in wanted):
             raise not_there("cell on this slide")
@@ -67,18 +72,22 @@ def relabel(
                 before=[o for o, _ in changed], after=[n for _, n in changed],
             )
         )  # fmt: skip
-        _apply(session, person, revision, review, [o for o, _ in changed], [n for _, n in changed], "label")
+        _apply(session, person, revision, review, [o for o, _ in changed], [n for _, n in changed], "label", versions)
         return review.version
 
 
-def undo(store: Store, person: Person, slide: int) -> int:
+def undo(
+    store: Store, person: Person, slide: int, seen_revision: int | None = None, versions: dict[str, Any] | None = None
+) -> int:
     """Take back this person's latest change of this slide; the new version. Raises Refused."""
-    return _turn_back(store, person, slide, undoing=True)
+    return _turn_back(store, person, slide, seen_revision, versions, undoing=True)
 
 
-def redo(store: Store, person: Person, slide: int) -> int:
+def redo(
+    store: Store, person: Person, slide: int, seen_revision: int | None = None, versions: dict[str, Any] | None = None
+) -> int:
     """Do again what this person last took back; the new version. Raises Refused."""
-    return _turn_back(store, person, slide, undoing=False)
+    return _turn_back(store, person, slide, seen_revision, versions, undoing=False)
 
 
 def steps(session: Session, person: Person, revision: int) -> tuple[int, int]:
@@ -103,9 +112,9 @@ def changes_since(session: Session, revision: int, version: int) -> list[dict[st
     return [_as_told(row.cell, row) | {"by": user.full_name} for row, user in rows]
 
 
-def open_review(session: Session, slide: int) -> tuple[RevisionRow, ReviewRow]:
-    """The latest revision and its review, to be written to. Raises Refused where it is not open."""
-    _, revision, _ = slides.find(session, slide)
+def open_review(session: Session, slide: int, seen_revision: int | None = None) -> tuple[RevisionRow, ReviewRow]:
+    """The latest revision and its review, to be written to. Raises Refused where it is not open, or not that one."""
+    revision = slides.latest_to_write(session, slide, seen_revision)
     if revision.state == "signed":
         raise conflict("This slide is signed and locked. To change it, amend it with a reason.")
     if revision.state not in slides.OPEN:
@@ -114,15 +123,20 @@ def open_review(session: Session, slide: int) -> tuple[RevisionRow, ReviewRow]:
     if review.id is None:
         session.add(review)
         session.flush()
-    elif session.get_bind().dialect.name != "sqlite":
-        # SQLite has one writer at a time anyway; elsewhere the row is what two of them queue for.
-        session.refresh(review, with_for_update=True)
     return revision, review
 
 
-def _turn_back(store: Store, person: Person, slide: int, *, undoing: bool) -> int:
+def _turn_back(
+    store: Store,
+    person: Person,
+    slide: int,
+    seen_revision: int | None,
+    versions: dict[str, Any] | None,
+    *,
+    undoing: bool,
+) -> int:
     with store.write() as session:
-        revision, review = open_review(session, slide)
+        revision, review = open_review(session, slide, seen_revision)
         order = col(ChangeRow.id).desc() if undoing else col(ChangeRow.id)
         change = session.exec(
             select(ChangeRow)
@@ -150,7 +164,7 @@ def _turn_back(store: Store, person: Person, slide: int, *, undoing: bool) -> in
         _begin(session, person, revision, review)
         change.undone = undoing
         session.add(change)
-        _apply(session, person, revision, review, now, then, "undo" if undoing else "redo")
+        _apply(session, person, revision, review, now, then, "undo" if undoing else "redo", versions)
         return review.version
 
 
@@ -170,6 +184,7 @@ def _apply(
     old: list[dict[str, Any]],
     new: list[dict[str, Any]],
     action: str,
+    versions: dict[str, Any] | None,
 ) -> None:
     there = _labels(session, [told["cell"] for told in new])
     now = utc_now()
@@ -198,6 +213,7 @@ def _apply(
         before=audited(old),
         after=audited(new),
         bundle=bundle_of(session, key(revision.id)),
+        versions=versions,
     )
 
 

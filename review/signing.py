@@ -21,9 +21,12 @@ MIN_REASON: Final = 5
 MAX_REASON: Final = 2000
 
 
-def sign(store: Store, rules: Rules, person: Person, slide: int, seen_version: int) -> None:
+def sign(
+    store: Store, rules: Rules, person: Person, slide: int, seen_version: int, seen_revision: int | None = None
+) -> None:
     """Sign what the person has seen; of a signed slide, give the second signature. Raises Refused."""
     with store.write() as session:
+        slides.latest_to_write(session, slide, seen_revision)
         view = slides.load(session, rules, slide)
         if view.review.version != seen_version:
             raise conflict("This slide was changed after you opened it: look at what is there now, then sign.")
@@ -47,6 +50,7 @@ def amend(store: Store, rules: Rules, person: Person, slide: int, reason: str) -
     if not MIN_REASON <= len(reason) <= MAX_REASON:
         raise Refused(422, f"Say why, in {MIN_REASON} to {MAX_REASON} characters.")
     with store.write() as session:
+        slides.latest_to_write(session, slide)
         view = slides.load(session, rules, slide)
         if not view.is_signed:
             raise conflict("Only a signed slide is amended.")

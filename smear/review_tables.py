@@ -177,7 +177,8 @@ class AuditHeadRow(SQLModel, table=True):
 
 
 class BoardRow(SQLModel, table=True):
-    """A slide as the board lists it: its latest revision. Written by the database's triggers alone.
+    """A slide as the board lists it: its latest revision. Written by the database's triggers; the page lets `changed`
+    grow where somebody has taken a slide in hand.
 
     `urgency` sorts (smaller first); `changed` grows with every change of any line, so that what is new is found.
     """

@@ -103,7 +103,8 @@ def change_password(
 ) -> Response:
     """Change one's own password; every session of this person ends, and this browser gets a new one."""
     desk, now = desk_of(request), time.monotonic()
-    asked = f"password {who.person.id}"
+    # In capitals, as no name is: who fails to sign in under such a name shuts nobody out here.
+    asked = f"PASSWORD {who.person.id}"
     try:
         _may_try(new == again, desk.failed_names.waits(asked, now))
         desk.failed_names.note(asked, now)

@@ -28,19 +28,21 @@ Signer = Annotated[Person, Depends(writer("sign"))]
 
 
 class Relabel(BaseModel):
-    """Give these cells that label; null takes the labels back. `version` is the one that was seen."""
+    """Give these cells that label; null takes the labels back. `revision` and `version` are those that were seen."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     cells: list[RowNumber] = Field(min_length=1, max_length=labelling.MAX_CELLS)
     label: str | None = Field(max_length=16)
     kind: str | None = Field(default=None, max_length=32)
+    revision: RowNumber
     version: int = Field(ge=0, le=MAX_ROW)
 
 
 class Seen(BaseModel):
-    """The version that was seen."""
+    """The revision that was seen, and the version of its review."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+    revision: RowNumber
     version: int = Field(ge=0, le=MAX_ROW)
 
 
@@ -76,6 +78,8 @@ def relabel(request: Request, who: Labeller, slide: SlideNumber, told: Relabel) 
         label=told.label,
         kind=told.kind,
         seen_version=told.version,
+        seen_revision=told.revision,
+        versions=desk_of(request).rules.versions,
     )
     return _answer(request, who, slide, told.version)
 
@@ -83,14 +87,16 @@ def relabel(request: Request, who: Labeller, slide: SlideNumber, told: Relabel) 
 @router.post("/undo")
 def undo(request: Request, who: Labeller, slide: SlideNumber, told: Seen) -> Response:
     """Take back this person's last change."""
-    labelling.undo(desk_of(request).store, who, slide)
+    desk = desk_of(request)
+    labelling.undo(desk.store, who, slide, told.revision, desk.rules.versions)
     return _answer(request, who, slide, told.version)
 
 
 @router.post("/redo")
 def redo(request: Request, who: Labeller, slide: SlideNumber, told: Seen) -> Response:
     """Do it again."""
-    labelling.redo(desk_of(request).store, who, slide)
+    desk = desk_of(request)
+    labelling.redo(desk.store, who, slide, told.revision, desk.rules.versions)
     return _answer(request, who, slide, told.version)
 
 
@@ -103,7 +109,7 @@ def hold(request: Request, who: Labeller, slide: SlideNumber) -> Response:
 @router.post("/sign")
 def sign(request: Request, who: Signer, slide: SlideNumber, told: Seen) -> Response:
     """Sign, or give the second signature."""
-    signing.sign(desk_of(request).store, desk_of(request).rules, who, slide, told.version)
+    signing.sign(desk_of(request).store, desk_of(request).rules, who, slide, told.version, told.revision)
     return JSONResponse({"words": "Signed."})
 
 
@@ -198,12 +204,14 @@ def _answer(request: Request, who: Person, slide: int, since: int) -> Response:
 
 def _hold(store: Store, who: Person, slide: int) -> str | None:
     with store.write() as session:
-        _, revision, _ = slides.find(session, slide)
+        revision = slides.latest_to_write(session, slide)
         if revision.state not in slides.OPEN:
             return None
         review = slides.review_of(session, key(revision.id))
         now = utc_now()
         free = review.held_by is None or review.held_at is None or now - review.held_at > slides.HELD_FOR
+        if free and review.held_by != who.id:
+            board.news_of(session, slide)
         if free or review.held_by == who.id:
             review.held_by, review.held_at = who.id, now
             session.add(review)

@@ -7,6 +7,7 @@ const page = document.getElementById("slide");
 const id = Number(page.dataset.slide);
 const mayLabel = page.dataset.open === "true";
 let version = Number(page.dataset.version);
+const revision = Number(page.dataset.revision);
 const dialog = (name) => document.getElementById(`d-${name}`);
 const button = (name) => document.querySelector(`:is(.dock, .slidehead, .signing) [data-do="${name}"]`);
 
@@ -46,12 +47,25 @@ async function look() {
   leave(answer.status);
   if (!answer.ok) return null;
   const told = await answer.json();
-  if (String(told.revision) !== page.dataset.revision || told.state !== page.dataset.state && ![told.state, page.dataset.state].every((s) => ["classified", "reviewed"].includes(s))) {
-    location.reload(); // signed, opened again or classified anew: another page
+  if (told.revision !== revision) {
+    try { sessionStorage.news = "New pictures came: this is the slide as it is now."; } catch { /* unsaid, but shown */ }
+    location.reload();
+    return null;
+  }
+  if (told.state !== page.dataset.state && ![told.state, page.dataset.state].every((s) => ["classified", "reviewed"].includes(s))) {
+    location.reload(); // signed or opened again: another page
     return null;
   }
   putInPlace(told);
   return told;
+}
+
+let asked = false;
+/** Several events at once are one look; what comes while one is under way is worth another. */
+function lookSoon() {
+  if (asked) return null;
+  asked = true;
+  return ask(() => { asked = false; return look(); });
 }
 
 /** While there is nothing to show yet: another page once there is. */
@@ -92,7 +106,7 @@ function relabel(cells, label, kind = null, { go = true } = {}) {
   gallery.chooseNone();
   if (next) gallery.focus(next);
   ask(async () => {
-    const done = await change("labels", { cells: cells.map(gallery.idOf), label, kind, version });
+    const done = await change("labels", { cells: cells.map(gallery.idOf), label, kind, revision, version });
     if (!done) {
       for (const [cell, l, k, by] of before) if (gallery.byId(gallery.idOf(cell))?.dataset.by === "") gallery.place(cell, l, k, by);
       gallery.recount();
@@ -104,7 +118,7 @@ function relabel(cells, label, kind = null, { go = true } = {}) {
 function turn(path) {
   if (!mayLabel) return;
   ask(async () => {
-    const told = await change(path, { version });
+    const told = await change(path, { revision, version });
     const first = told?.changes[0] && gallery.byId(told.changes[0].cell);
     if (first) gallery.focus(first);
   });
@@ -209,7 +223,7 @@ const acts = {
   next: () => { const there = gallery.nextDoubtful(gallery.inFocus()); if (there) gallery.focus(there); else say("Nothing left to look at."); },
   clear: () => relabel(gallery.inHand(), null),
   following: () => { const there = document.getElementById("next"); if (there) location.assign(there.href); else say("No other slide waits for a review."); },
-  sign: () => { if (button("sign")) ask(async () => settle("sign", "sign", () => ({ version }))); },
+  sign: () => { if (button("sign")) ask(async () => settle("sign", "sign", () => ({ revision, version }))); },
   amend: () => { if (button("amend")) settle("amend", "amend", () => ({ reason: document.getElementById("reason").value })); },
 };
 
@@ -359,19 +373,28 @@ function sayLeft(doubtful) {
 }
 sayLeft(Number(document.getElementById("left").dataset.doubtful));
 
+// What I did myself is here already. The board tells of it a moment later, which then is no news; what others do in that
+// moment has an event of its own.
+let mine = false;
 on("slide", (told) => {
-  if (told.slide !== id || String(told.who) === page.dataset.user && !["sign", "amend"].includes(told.action)) return;
+  if (told.slide !== id) return;
+  if (String(told.who) === page.dataset.user) { mine = !["sign", "amend"].includes(told.action); return; }
+  mine = false;
   if (told.action === "comment") { htmx.ajax("GET", `/slides/${id}/comments`, { target: "#comments", swap: "innerHTML" }); return; }
-  if (String(told.who) === page.dataset.user) return;
-  ask(async () => {
-    const news = await look();
+  lookSoon()?.then((news) => {
     const others = news?.changes.filter((one) => one.by);
     if (others?.length) say(`${others.at(-1).by} changed ${others.length === 1 ? "a cell" : `${others.length} cells`} just now.`);
   });
 });
 document.addEventListener("htmx:after:swap", () => about());
-on("board", ({ slides }) => { if (!field && slides.includes(id)) location.reload(); else if (slides.includes(id)) ask(look); });
-on("open", () => { if (field) ask(look); else location.reload(); });
+on("board", ({ slides }) => {
+  const known = mine;
+  mine = false;
+  if (!slides.includes(id)) return;
+  if (!field) location.reload(); else if (!known) lookSoon();
+});
+on("open", () => { if (field) lookSoon(); else location.reload(); });
+try { if (sessionStorage.news) { say(sessionStorage.news); delete sessionStorage.news; } } catch { /* as above */ }
 // An event may be lost; looking now and then finds what it told.
-setInterval(() => { if (document.hidden) return; if (field) ask(look); else ask(lookWhetherThere); }, 30_000);
+setInterval(() => { if (document.hidden) return; if (field) lookSoon(); else ask(lookWhetherThere); }, 30_000);
 if (mayLabel) post("hold", {});

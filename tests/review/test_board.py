@@ -149,6 +149,19 @@ def test_who_has_a_slide_is_said_until_he_leaves_it(client, desk, slide):
     assert client("jonas").write(f"/slides/{slide}/hold").json() == {"holder": "Jonas Weber"}
 
 
+def test_who_takes_a_slide_in_hand_is_news_for_open_boards(client, desk, slide):
+    from review import live
+
+    seen, _ = live.look(desk.store, None)
+    client("maria").write(f"/slides/{slide}/hold")
+    seen, events = live.look(desk.store, seen)
+    assert [e.data for e in events if e.name == "board"] == [{"slides": [slide]}]
+    client("maria").write(f"/slides/{slide}/hold")  # the same person again is none
+    assert client("jonas").write(f"/slides/{slide}/hold").json() == {"holder": "Maria Lind"}
+    _, events = live.look(desk.store, seen)
+    assert [e for e in events if e.name == "slide"] == []
+
+
 def test_only_a_failed_slide_is_tried_again(client, desk, slide):
     bad = add_slide(desk.store, "S-BAD", cells=[], state="failed", reason="no pictures in its folder")
     maria = client("maria")

@@ -34,13 +34,13 @@ def test_a_day_at_the_page(page, store):
         cells = list(session.exec(select(CellRow.id).where(CellRow.slide == slide).order_by(CellRow.id)))
     assert maria.write(f"/slides/{slide}/hold").json() == {"holder": "Maria Lind"}
     assert maria.label(slide, cells[:3], "outside", 0, "blast").json()["version"] == 1
-    assert maria.write(f"/slides/{slide}/undo", json={"version": 1}).json()["can_redo"] == 1
-    assert maria.write(f"/slides/{slide}/redo", json={"version": 2}).json()["version"] == 3
+    assert maria.write(f"/slides/{slide}/undo", json={"revision": 1, "version": 1}).json()["can_redo"] == 1
+    assert maria.write(f"/slides/{slide}/redo", json={"revision": 1, "version": 2}).json()["version"] == 3
     assert jonas.label(slide, cells[2:4], "basophil", 0).status_code == 409
     assert jonas.write(f"/cells/{cells[0]}/reference", json={"wanted": True}).status_code == 200
     assert maria.write(f"/slides/{slide}/comments", data={"text": "odd\x00", "cell": cells[0]}).status_code == 303
-    assert maria.write(f"/slides/{slide}/sign", json={"version": 3}).status_code == 200
-    assert jonas.write(f"/slides/{slide}/sign", json={"version": 4}).status_code == 200
+    assert maria.write(f"/slides/{slide}/sign", json={"revision": 1, "version": 3}).status_code == 200
+    assert jonas.write(f"/slides/{slide}/sign", json={"revision": 1, "version": 4}).status_code == 200
     assert jonas.write(f"/slides/{slide}/amend", json={"reason": "looked again"}).status_code == 200
     assert maria.write(f"/slides/{bad}/retry").status_code == 200
     for path in ("/", "/?show=all&sort=name", "/?show=all&sort=newest&q=a-1", "/board/health", f"/slides/{slide}"):
@@ -60,3 +60,37 @@ def test_what_a_server_cannot_keep_is_no_fault_of_ours(page, store):
     assert maria.get("/?show=all&page=100000").status_code == 200
     assert maria.get("/slides/2147483647").status_code == 404
     assert maria.get("/?source=2147483647").status_code == 200
+
+
+def test_two_administrators_cannot_unmake_each_other_at_the_same_moment(store, quick_passwords):
+    import threading
+    import time
+
+    from review import people
+    from review.people import CONSOLE
+    from review.refusal import Refused
+    from smear.audit import append
+    from smear.review_tables import UserRow
+
+    rows = add_people(store, quick_passwords)
+    people.change_role(store, CONSOLE, rows["jonas"], "administrator")
+    refused = []
+
+    def unmake(user):
+        try:
+            people.change_role(store, CONSOLE, user, "viewer")
+        except Refused as error:
+            refused.append(error.words)
+
+    both = [threading.Thread(target=unmake, args=(rows[name],)) for name in ("ada", "jonas")]
+    with store.write() as session:
+        append(session, CONSOLE, "test")  # whoever writes to the audit waits for this one
+        for one in both:
+            one.start()
+        time.sleep(0.5)
+    for one in both:
+        one.join(60)
+    assert refused == ["This is the last administrator: make another one first."]
+    with store.read() as session:
+        assert len(session.exec(select(UserRow).where(UserRow.role == "administrator")).all()) == 1
+    assert verify(store).problem is None

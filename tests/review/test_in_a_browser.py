@@ -154,12 +154,20 @@ def test_cells_are_moved_by_dragging_and_by_menu(new_page, slide, address):
 
 
 def test_every_picture_is_there_and_reference_cells_stand_beside(new_page, slide, address):
-    page = new_page("maria")
+    page = new_page("maria", viewport={"width": 1280, "height": 300})
     page.goto(f"{address}/slides/{slide}")
     page.wait_for_function(
         "() => [...document.querySelectorAll('.cell img')].every((i) => i.complete && i.naturalWidth > 0)"
     )
     assert page.locator(".cell img").count() == 120
+    # Loaded, yet painted only where somebody looks: each picture that comes would paint all the others anew.
+    seen = "(i) => i.checkVisibility({ contentVisibilityAuto: true })"
+    assert page.locator(".cell img").first.evaluate(seen)
+    assert not page.locator(".cell img").last.evaluate(seen)
+    page.keyboard.press("End")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.cell img')].at(-1).checkVisibility({ contentVisibilityAuto: true })"
+    )
     page.wait_for_selector("#i-refs .refs img")
     assert page.locator("#i-bars li").count() == 5
 
@@ -280,9 +288,11 @@ def test_nobody_is_shut_out(new_page, desk, slide, address, scheme, size):
 
 
 def test_nothing_scrolls_sideways_on_a_tablet_or_a_small_screen(new_page, desk, slide, address):
+    told = {"order_id": "O" * 200, "wbc_10e9_L": 6.0}
+    odd = add_slide(desk.store, "S" * 250, cells=["eosinophil"] * 120, sidecar=told, analyser=["X" * 200] * 120)
     for width in (768, 1280):
         page = new_page("maria", viewport={"width": width, "height": 900})
-        for path in ("/", f"/slides/{slide}"):
+        for path in ("/", f"/slides/{slide}", f"/slides/{odd}"):
             page.goto(address + path)
             page.wait_for_load_state("load")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, path)

@@ -193,3 +193,50 @@ def test_few_cells_are_marked_and_very_few_withheld(store, rules, people):
             reviewed = load(session, rules, slide).reviewed
         assert reviewed.people.result.remark == remark
         assert (reviewed.absolute is None) == (n == 40)
+
+
+def test_whoever_waits_for_another_sees_what_that_one_did(store, rules, people, there):
+    """Two at the same moment: the second one's transaction begins before the first one's ends."""
+    import threading
+    import time
+
+    from review import signing
+    from review.slide import latest_to_write
+
+    first = cells(store, rules, there)[0].id
+    labelling.relabel(store, people["maria"], there, cells=[first], label="monocyte", kind=None, seen_version=0)
+    refused = []
+
+    def late(act, *words, **how):
+        try:
+            act(store, *words, **how)
+        except Refused as error:
+            refused.append(error.status)
+
+    change = {"cells": [first], "label": "basophil", "kind": None, "seen_version": 1}
+    acts = [
+        threading.Thread(target=late, args=(labelling.relabel, people["jonas"], there), kwargs=change),
+        threading.Thread(target=late, args=(signing.sign, rules, people["jonas"], there, 1)),
+    ]
+    with store.write() as session:
+        revision = latest_to_write(session, there)
+        for act in acts:
+            act.start()
+        time.sleep(0.5)  # both are in their transactions now, and wait
+        assert all(act.is_alive() for act in acts)
+        review = slides_review(session, revision)
+        review.version += 1
+        revision.state = "signed"
+        session.add_all([review, revision])
+    for act in acts:
+        act.join(60)
+    assert refused == [409, 409]
+    with store.read() as session:
+        assert session.exec(select(RevisionRow.state)).one() == "signed"
+        assert [row.label for row in session.exec(select(LabelRow))] == ["monocyte"]
+
+
+def slides_review(session, revision):
+    from review.slide import review_of
+
+    return review_of(session, revision.id)

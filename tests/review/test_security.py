@@ -59,10 +59,10 @@ ALLOWED = {
                       "/users/{user}/password", "/models/{number}/promote", "/models/rollback"},
 }  # fmt: skip
 BODIES = {
-    "/slides/{slide}/labels": {"cells": [1], "label": "basophil", "version": 0},
-    "/slides/{slide}/undo": {"version": 0},
-    "/slides/{slide}/redo": {"version": 0},
-    "/slides/{slide}/sign": {"version": 99},
+    "/slides/{slide}/labels": {"cells": [1], "label": "basophil", "revision": 1, "version": 0},
+    "/slides/{slide}/undo": {"revision": 1, "version": 0},
+    "/slides/{slide}/redo": {"revision": 1, "version": 0},
+    "/slides/{slide}/sign": {"revision": 1, "version": 99},
     "/slides/{slide}/amend": {"reason": "because it is"},
     "/cells/{cell}/reference": {"wanted": True},
 }
@@ -135,7 +135,7 @@ def test_cells_of_another_slide_are_not_changed_through_this_one(client, desk, s
 def test_nobody_undoes_what_another_did(client, slide, cells_of, desk):
     maria, jonas = client("maria"), client("jonas")
     assert maria.label(slide, cells_of(slide)[:1], "basophil", 0).status_code == 200
-    answer = jonas.write(f"/slides/{slide}/undo", json={"version": 1})
+    answer = jonas.write(f"/slides/{slide}/undo", json={"revision": 1, "version": 1})
     assert (answer.status_code, answer.json()["words"]) == (409, "There is nothing of yours to undo here.")
     with desk.store.read() as session:
         assert session.exec(select(ChangeRow)).one().undone is False
@@ -173,6 +173,15 @@ def test_a_picture_is_served_as_a_picture_or_not_at_all(client, desk, slide, cel
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"].startswith("private")
+    assert answer.headers["vary"] == "Cookie"
+    # Also at the second look, from memory; and neither to a stranger nor after its file was spoilt.
+    assert vera.get(f"/slides/{slide}").status_code == 200
+    assert vera.get(f"/cells/{cells_of(slide)[0]}/picture").content == answer.content
+    assert client().get(f"/cells/{cells_of(slide)[0]}/picture").status_code == 401
+    kept = desk.pictures._path(desk.digests[cells_of(slide)[0]])
+    kept.write_bytes(kept.read_bytes()[:-1])
+    spoilt = vera.get(f"/cells/{cells_of(slide)[0]}/picture")
+    assert (spoilt.status_code, spoilt.json()["words"]) == (404, "This picture is damaged on disk.")
     for data in (
         b"<html><script>alert(1)</script>",
         b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>',
@@ -199,7 +208,7 @@ def test_names_reasons_and_comments_are_text_whatever_is_in_them(client, desk):
     add_slide(desk.store, "S-BAD", state="failed", reason=SCRIPT, cells=[])
     jonas, ada = client("jonas"), client("ada")
     assert jonas.write(f"/slides/{slide}/comments", data={"text": SCRIPT}).status_code == 303
-    assert jonas.write(f"/slides/{slide}/sign", json={"version": 0}).status_code == 200
+    assert jonas.write(f"/slides/{slide}/sign", json={"revision": 1, "version": 0}).status_code == 200
     assert jonas.write(f"/slides/{slide}/amend", json={"reason": SCRIPT}).status_code == 200
     added = ada.write("/users", data={"name": "eve", "full_name": SCRIPT, "role": "viewer"})
     seen = [
@@ -412,6 +421,16 @@ def test_a_session_that_was_brought_along_is_never_taken_up(client, desk):
         assert before not in repr([row.model_dump() for row in session.exec(select(SessionRow))])
 
 
+def test_a_browser_in_which_somebody_signed_out_shows_no_picture_from_its_store(new_page, slide, cells_of, address):
+    page, picture = new_page("maria"), f"/cells/{cells_of(slide)[0]}/picture"
+    ask = f"fetch('{picture}').then((answer) => answer.status)"
+    assert [page.evaluate(ask) for _ in range(2)] == [200, 200]
+    page.click("details.who summary")
+    page.click("text=Sign out")
+    page.wait_for_url("**/sign-in")
+    assert page.evaluate(ask) == 401
+
+
 def test_signing_out_ends_the_session_and_not_only_the_cookie(client):
     maria = client("maria")
     old = maria.cookies[COOKIE]
@@ -521,6 +540,25 @@ def test_a_one_time_password_opens_nothing_but_the_change_of_it(client):
     assert eve.write("/password", data={"old": password, "new": new, "again": new}).status_code == 303
     assert eve.get("/audit").status_code == 200
     assert client().sign_in("eve", password).status_code == 401
+
+
+def test_a_guest_at_the_door_shuts_nobody_out_of_changing_a_password(client, desk):
+    maria, stranger = client("maria"), client()
+    with desk.store.read() as session:
+        user = session.exec(select(UserRow.id).where(UserRow.name == "maria")).one()
+    for _ in range(8):
+        stranger.sign_in(f"password {user}", "guess")
+    new = "another horse, another kingdom"
+    assert maria.write("/password", data={"old": PASSWORD, "new": new, "again": new}).status_code == 303
+
+
+def test_a_short_name_forbids_no_sentence_and_a_long_one_no_longer_gives_itself_away():
+    from review.passwords import check_new
+    from review.refusal import Refused
+
+    check_new("a horse, a kingdom", "o")
+    with pytest.raises(Refused, match="neither your name"):
+        check_new("maria-maria-2026", "maria")
 
 
 def test_no_password_is_ever_kept_or_written_to_the_audit(client, desk):

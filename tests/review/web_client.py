@@ -34,6 +34,8 @@ class Client(TestClient):
     def write(self, url: str, json: Any = None, data: Any = None) -> Any:
         return self.post(url, json=json, data=data, headers={"x-csrf-token": self.csrf}, follow_redirects=False)
 
-    def label(self, slide: int, cells: list[int], label: str | None, version: int, kind: str | None = None) -> Any:
-        told = {"cells": cells, "label": label, "kind": kind, "version": version}
+    def label(
+        self, slide: int, cells: list[int], label: str | None, version: int, kind: str | None = None, revision: int = 1
+    ) -> Any:
+        told = {"cells": cells, "label": label, "kind": kind, "revision": revision, "version": version}
         return self.write(f"/slides/{slide}/labels", json=told)
