@@ -224,5 +224,5 @@ def compiled(pattern: str) -> re.Pattern[str]:
     """A regular expression; ValueError says what is wrong with it."""
     try:
         return re.compile(pattern, re.DOTALL)  # a file's name may hold a line's end
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"not a regular expression: {error}") from None
