@@ -1,6 +1,7 @@
 """`worker classify`: existing slides, one after the other, without broker, daemon or database."""
 
 import csv
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ def find_slides(paths: Iterable[Path], layout: Layout) -> list[SlidePath]:
     """The slides that paths stand for: each is a slide's folder or a folder of such. Raises NoSlides."""
     found: list[SlidePath] = []
     for given in paths:
-        path = given.resolve()
+        path = Path(os.path.realpath(given))  # as `resolve`, which fails in its own way where links go round
         try:
             # A stray picture in a folder of slides must not hide them: then both are meant.
             here = [SlidePath(slide_name(path.name), path.parent, path.name)] if layout.is_slide(path) else []

@@ -16,7 +16,7 @@ from smear.plain import PlainError
 from smear.settings import load_settings
 from worker import show, upkeep
 from worker.models_commands import models
-from worker.terminal import SOME_FAILED, WRONG_CALL, Json
+from worker.terminal import SOME_FAILED, WRONG_CALL, Json, stored_name
 from worker.terminal import err as _err
 from worker.terminal import out as _out
 from worker.terminal import print_json as _print_json
@@ -151,6 +151,7 @@ def results(
 
     settings = load_settings()
     with _ready_store(settings) as store:
+        slide = None if slide is None else stored_name(slide)
         told = (result.to_object() for result in read_results(store, slide_id=slide, everything=everything))
         first = next(told, None)
         if first is None and slide is not None:
