@@ -174,7 +174,6 @@ def test_a_damaged_bundle_is_one_sentence(worker, drop, make_slide, bundle, tmp_
 def test_a_call_that_makes_no_sense_is_exit_code_two(worker):
     for arguments in (
         ["classify"], ["nonsense"], ["retry"], ["retry", "S-1", "--failed"], ["results", "--nonsense"],
-        ["purge", "--older-than", "1000000"], ["purge", "--older-than", "inf"], ["purge", "--older-than", "nan"],
     ):  # fmt: skip
         done = worker(*arguments)
         assert done.returncode == 2
@@ -255,6 +254,16 @@ def test_status_names_failed_slides_and_absent_folders(worker, queued, sqlite_st
     (told,) = json_lines(worker("status", "--json").stdout)
     assert any("1 failed" in line for line in told["needs_attention"])
     assert any(f"{drop} is not there" in line for line in told["needs_attention"])
+
+
+@pytest.mark.parametrize("command", ["status", "doctor"])
+def test_a_share_that_stumbles_keeps_nothing_else_from_being_told(worker, queued, json_lines, tmp_path, command):
+    stumbling = tmp_path / ("n" * 300)  # asked for, it is an error of its own, as a share's stale handle is
+    done = worker(command, "--json", WNET_DROP=stumbling)
+    assert done.returncode == 1
+    assert f"{stumbling}" in done.stdout
+    told = json_lines(done.stdout)
+    assert len(told) > 5 if command == "doctor" else told[0]["slides"] == {"queued": 1}
 
 
 def test_status_without_a_database_is_no_traceback(worker, json_lines):
