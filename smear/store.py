@@ -165,8 +165,11 @@ def _alembic(store: Store) -> "Config":
 
 def schema_problem(store: Store) -> str | None:
     """None where the schema is at head; else what is wrong with it, in words. Raises StoreUnavailable."""
-    if (file := store.file) is not None and not file.exists():
-        return NO_DATABASE  # connecting would make an empty one
+    try:
+        if (file := store.file) is not None and not file.exists():
+            return NO_DATABASE  # connecting would make an empty one
+    except OSError as error:
+        raise StoreUnavailable(f"{file}: {error.strerror}") from None
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - see above
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - see above
 

@@ -181,6 +181,13 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path, make):
     store.close()
 
 
+def test_a_file_that_cannot_even_be_asked_for_is_unavailable(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/{'n' * 300}/wnet.sqlite")  # as where we may not enter the folder
+    with pytest.raises(StoreUnavailable, match="File name too long"):
+        schema_problem(store)
+    store.close()
+
+
 def test_looking_for_a_database_does_not_make_one(tmp_path):
     file = tmp_path / "none" / "wnet.sqlite"
     store = Store(f"sqlite:///{file}")
