@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
@@ -119,6 +119,13 @@ def slide_name(name: str) -> str:
     if len(text) <= MAX_SLIDE_ID:
         return text
     return f"{text[: MAX_SLIDE_ID - 17]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def unused_name(how: Layout, slide_id: str, folder: str, used: Collection[str]) -> str:
+    """The first name of a slide that no other has."""
+    while slide_id in used and (other := how.other_name(slide_id, folder)) != slide_id:
+        slide_id = other
+    return slide_id
 
 
 def folders_in(folder: Path | int) -> Iterator[os.DirEntry[str]]:

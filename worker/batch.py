@@ -12,7 +12,7 @@ from smear.cells import CELL_TYPES
 from smear.geometry import Profile
 from smear.intervals import load_intervals
 from smear.layout import Layout, is_blood
-from smear.listing import slide_name
+from smear.listing import slide_name, unused_name
 from smear.plain import PlainError
 from smear.report import slide_object
 from smear.settings import Settings
@@ -66,7 +66,7 @@ def find_slides(paths: Iterable[Path], layout: Layout) -> list[SlidePath]:
 def _named_once(layout: Layout, slides: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     names: set[str] = set()
     for slide_id, folder in slides:
-        name = layout.other_name(slide_id, folder) if slide_id in names else slide_id
+        name = unused_name(layout, slide_id, folder, names)
         names.add(name)
         yield name, folder
 

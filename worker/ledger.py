@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from smear.files import raw, shown
+from smear.listing import Layout
 from smear.sources import Source
 from smear.store import Store
 from smear.tables import RevisionRow, RevisionState, SlideRow, SourceRow, is_latest_revision, key, utc_now
@@ -105,6 +106,17 @@ def known_slide(store: Store, source: int, slide_id: str) -> Known | None:
     with store.read() as session:
         found = _latest(session, (SlideRow.source_id == source) & (SlideRow.slide_id == slide_id))
         return next((known for _, known in found), None)
+
+
+def known_by_a_name(store: Store, source: int, layout: Layout, slide_id: str, folder: str) -> tuple[str, Known | None]:
+    """(slide_id, what is known of it) of a folder: under the first of its names that no other folder has."""
+    while True:
+        known = known_slide(store, source, slide_id)
+        taken = known is not None and known.folder != folder
+        other = layout.other_name(slide_id, folder) if taken else slide_id
+        if other == slide_id:
+            return slide_id, known
+        slide_id = other
 
 
 def _latest(session: Session, where: Any) -> list[tuple[str, Known]]:
