@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import io
 import itertools
 import os
 import sys
@@ -43,6 +44,9 @@ app.add_typer(models, name="models")
 
 def main() -> None:
     """The console script: what is wrong with call or settings is one sentence and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Slides may be called what a terminal of another encoding cannot write: then escapes stand there.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except PlainError as error:

@@ -323,6 +323,15 @@ def test_a_name_that_is_no_text_is_that_of_the_slide_so_shown(worker, queued, sq
     refused(worker("quarantine", "show", name * 3), "digits of the picture's SHA-256")
 
 
+@pytest.mark.parametrize("how", [[], ["--csv"]])
+def test_a_name_that_a_terminal_cannot_write_is_shown_with_escapes(worker_process, queued, sqlite_store, how):
+    with sqlite_store.write() as session:
+        session.execute(update(SlideRow).values(slide_id="S-\u03a9"))
+    done = worker_process("results", *how, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"S-\u03a9" in done.stdout
+
+
 def test_a_link_that_leads_to_itself_is_no_slide_and_hides_none(worker, tmp_path, make_slide, drop):
     make_slide(drop, "S-1", 1)
     (drop / "S-1" / "a.jpg").symlink_to("a.jpg")
