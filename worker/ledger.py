@@ -411,9 +411,12 @@ def retry(store: Store, slide_ids: Iterable[str] | None) -> int:
         return _queue_again(session, revisions, ("failed",))
 
 
-def queue_again(store: Store, revisions: Iterable[int]) -> int:
-    """Queue finished revisions again, unless a person has looked at them; how many there were."""
+def let_out(store: Store, contents: Iterable[str], revisions: Iterable[int]) -> int:
+    """Take contents out of quarantine, and queue revisions that hold them again, unless a person has looked at them;
+    how many revisions there were. Both or neither: a slide whose picture is free again has nobody else to send it.
+    """
     with store.write() as session:
+        quarantine.let_go(session, contents)
         return _queue_again(session, revisions, ("failed", "classified"))
 
 

@@ -99,11 +99,12 @@ def release(
             found, unknown = _named(store, contents)
         else:
             found, unknown = [entry.to_object() for entry in held.entries(store)], []
-        holders = held.let_go(store, [entry["sha256"] for entry in found])
+        contents = [entry["sha256"] for entry in found]
+        holders = held.holders(store, contents)
         # A slide whose folder has been cleared away keeps the result it has: there is nothing left to try.
         known = ((h, sources.get(h.source)) for h in holders)
         there = [h.revision for h, s in known if s is None or not is_gone(s.root, h.folder, s.layout)]
-        queued = ledger.queue_again(store, there)
+        queued = ledger.let_out(store, contents, there)
     if as_json:
         print_json({"released": len(found), "queued": queued})
     else:
