@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
@@ -121,6 +121,13 @@ def slide_name(name: str) -> str:
     return f"{text[: MAX_SLIDE_ID - 17]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
+def unused_name(how: Layout, slide_id: str, folder: str, used: Collection[str]) -> str:
+    """The first name of a slide that no other has."""
+    while slide_id in used and (other := how.other_name(slide_id, folder)) != slide_id:
+        slide_id = other
+    return slide_id
+
+
 def folders_in(folder: Path | int) -> Iterator[os.DirEntry[str]]:
     """The folders in a folder, but no hidden ones and no links."""
     with os.scandir(folder) as entries:
@@ -224,5 +231,5 @@ def compiled(pattern: str) -> re.Pattern[str]:
     """A regular expression; ValueError says what is wrong with it."""
     try:
         return re.compile(pattern, re.DOTALL)  # a file's name may hold a line's end
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"not a regular expression: {error}") from None

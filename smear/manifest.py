@@ -46,7 +46,7 @@ def parse(name: str, data: bytes) -> Manifest:
 
 def _from_json(text: str) -> Manifest:
     try:
-        told = json.loads(text)
+        told = json.loads(text, object_pairs_hook=_told_once)
     except (ValueError, RecursionError):
         raise BadManifest("it is not JSON, or only part of it is there") from None
     files = told.get("files") if isinstance(told, dict) else None
@@ -60,6 +60,13 @@ def _from_json(text: str) -> Manifest:
     if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
         raise BadManifest("its count is no whole number")
     return _checked(pairs, count)
+
+
+def _told_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    told = dict(pairs)
+    if len(told) != len(pairs):
+        raise BadManifest("it lists a file twice, or says something else twice")
+    return told
 
 
 def _from_csv(text: str) -> Manifest:

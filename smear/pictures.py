@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from smear import tiff
 from smear.strips import check_strips
@@ -197,7 +197,7 @@ def _decode_other(data: bytes, kind: str, fits: CheckSize | None) -> RGB:
     except struct.error:
         raise UnreadablePicture(f"damaged {kind}: its header is cut short") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UnreadablePicture(f"damaged {kind}: {error}") from None
+        raise UnreadablePicture(f"damaged {kind}: {_said(error)}") from None
 
 
 def _decode_tiff(data: bytes, fits: CheckSize | None) -> RGB:
@@ -214,7 +214,12 @@ def _decode_tiff(data: bytes, fits: CheckSize | None) -> RGB:
         raise
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, struct.error,
             Image.DecompressionBombError) as error:  # fmt: skip
-        raise UnreadablePicture(f"damaged TIFF: {error}") from None
+        raise UnreadablePicture(f"damaged TIFF: {_said(error)}") from None
+
+
+def _said(error: Exception) -> str:
+    # Pillow names the object in memory that it was given: another name at every attempt, and of no use to anybody.
+    return "its fields contradict each other" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 def _check_chunks(png: bytes) -> None:

@@ -13,14 +13,17 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from smear.listing import compiled
 from smear.plain import PlainError
-from smear.sources import Source, by_source, geometry_name, layout_name, parse_sources, priority_of
+from smear.sources import Source, absolute, by_source, geometry_name, layout_name, parse_sources, priority_of
 
 
-__all__ = ["MAX_SOCKET_PATH_BYTES", "BadSettings", "Settings", "Source", "load_settings", "private_folder"]
+__all__ = ["MAX_DAYS", "MAX_SOCKET_PATH_BYTES", "BadSettings", "Settings", "Source", "load_settings", "private_folder"]
 
 #: sun_path of a Unix socket holds 108 bytes with its closing zero.
 MAX_SOCKET_PATH_BYTES: Final = 107
+#: A hundred years: further back there is no date to count from.
+MAX_DAYS: Final = 36_500
 
 
 class BadSettings(PlainError):
@@ -56,12 +59,12 @@ class Settings(BaseSettings):
     pictures: Path | None = None
     keep_pictures_days: float = Field(default=90.0, ge=0, allow_inf_nan=False)
     engine: Literal["auto", "tensorrt", "openvino", "onnx"] = "auto"
-    engine_threads: int = Field(default=0, ge=0, description="0: one a core")
+    engine_threads: int = Field(default=0, ge=0, le=1024, description="0: one a core")
     #: Whether `make run` compiles the bundle that serves for this processor, in the background.
     compile: bool = True
 
     #: A claim on a slide that has shown no heartbeat for this long is taken back (docs/decisions.md).
-    lease_seconds: float = Field(default=15.0, gt=0, allow_inf_nan=False)
+    lease_seconds: float = Field(default=15.0, gt=0, le=86_400)
     #: A worker that gets no further with one slide for this long ends itself; the supervisor starts another.
     stall_seconds: float = Field(default=120.0, gt=0, allow_inf_nan=False)
     #: How often a worker may die over a slide, or find its share away, before the slide is given up.
@@ -69,10 +72,10 @@ class Settings(BaseSettings):
     #: Below this much free room in WNET_VAR, the broker's folder or the database's no slide is claimed.
     disk_reserve_mb: int = Field(default=500, ge=0)
     #: Messages waiting in the broker at any time; the database holds the rest of the backlog.
-    queue_window: int = Field(default=256, ge=1)
+    queue_window: int = Field(default=256, ge=1, le=1_000_000)
 
     #: Finished slides younger than this are looked at file by file every hour.
-    reopen_days: float = Field(default=30.0, ge=0, allow_inf_nan=False)
+    reopen_days: float = Field(default=30.0, ge=0, le=MAX_DAYS)
 
     #: Below this many classified cells the percentages are withheld, below the next they are marked "low count"
     #: (CLSI H20-A2 counts 100 cells routinely).
@@ -91,7 +94,7 @@ class Settings(BaseSettings):
     review_port: int = Field(default=8321, ge=0, le=65535)
     review_names: str = ""
     #: A session ends after so long without a request, and after twelve hours at the latest.
-    session_minutes: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+    session_minutes: float = Field(default=60.0, gt=0, le=1_000_000)
 
     #: Local time at which the nightly fine-tune begins, or `off`.
     nightly_at: str = "02:00"
@@ -110,7 +113,15 @@ class Settings(BaseSettings):
     @field_validator("var", "models", "pictures", "intervals", "base_data")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        return value if value is None else value.expanduser().absolute()
+        return value if value is None else absolute(value)
+
+    @field_validator("var")
+    @classmethod
+    def _without_question(cls, value: Path) -> Path:
+        # The database's URL would end there, and a file of another name be taken for it.
+        if "?" in str(value):
+            raise ValueError("a folder without a question mark in its name")
+        return value
 
     @field_validator("layout")
     @classmethod
@@ -142,7 +153,11 @@ class Settings(BaseSettings):
             raise ValueError("it names no server")
         if parts.scheme != "redis+socket" and not re.fullmatch(r"/?\d*", parts.path):
             raise ValueError("what follows the last slash is the number of the server's database")
-        _ = parts.port  # ValueError where it is none
+        try:
+            _ = parts.port
+        except ValueError:
+            # Python's words would quote what stands there: part of a password, where that holds a # or a ?.
+            raise ValueError("its port is no number (in a password # / ? @ are written %23 %2F %3F %40)") from None
         return value
 
     @field_validator("nightly_at")
@@ -155,10 +170,7 @@ class Settings(BaseSettings):
     @field_validator("not_blood")
     @classmethod
     def _regular_expression(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
+        compiled(value)
         return value
 
     @model_validator(mode="after")

@@ -53,10 +53,16 @@ def parse(data: bytes, name: str = "slide.json") -> Sidecar | None:
 
 def _from_json(data: bytes) -> dict[str, Any] | None:
     try:
-        told = json.loads(data)
+        told = json.loads(data, object_pairs_hook=_never_contradicted)
     except (ValueError, RecursionError):
         return None
     return told if isinstance(told, dict) else None
+
+
+def _never_contradicted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    contradicted = {name for name, value in pairs if told.setdefault(name, value) != value}
+    return {name: value for name, value in told.items() if name not in contradicted}
 
 
 class _Refused(Exception):

@@ -33,6 +33,14 @@ class Source:
     priority: int = 0
 
 
+def absolute(path: Path) -> Path:
+    """A path as it stands in the settings, from the root; ValueError where it begins with the home of nobody."""
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"there is no home folder to begin with: {path}") from None
+
+
 def layout_name(text: str) -> str:
     """A layout as it stands in the settings; ValueError says what is wrong with it."""
     return layout(text.strip()).name
@@ -97,7 +105,7 @@ def _drop_folders(text: str) -> list[tuple[str, Path]]:
             raise ValueError(f"source {name} has no folder: {text}")
         if len(name) > MAX_SOURCE_NAME:
             raise ValueError(f"the name of a source has at most {MAX_SOURCE_NAME} letters: {name}")
-    roots = [Path(os.path.normpath(Path(path).expanduser().absolute())) for _, path in pairs]
+    roots = [Path(os.path.normpath(absolute(Path(path)))) for _, path in pairs]
     for root in roots:
         if any(other != root and other.is_relative_to(root) for other in roots) or roots.count(root) > 1:
             raise ValueError(f"the sources overlap at {root}")

@@ -56,6 +56,10 @@ class Store:
             self.engine: Engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True, **more)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise StoreUnavailable(f"WNET_DATABASE_URL cannot be used: {error}") from None
+        except ValueError:
+            # Its words would quote what stands there: part of a password, where that holds an @.
+            reason = "its port or an option is no number (in a password @ : / are written %40 %3A %2F)"
+            raise StoreUnavailable(f"WNET_DATABASE_URL cannot be used: {reason}") from None
         if on_server:
             _set_up_postgresql(self.engine)
         else:
@@ -92,7 +96,9 @@ class Store:
         except DBAPIError as error:
             # DatabaseError itself, of no particular kind: the file is damaged, or no database at all.
             away = {"OperationalError", "InterfaceError", "DatabaseError"}
-            if error.connection_invalidated or type(error).__name__ in away:
+            # Without a statement it is the connection that could not be made: an option of the URL is unknown.
+            no_option = error.statement is None and type(error).__name__ == "ProgrammingError"
+            if error.connection_invalidated or type(error).__name__ in away or no_option:
                 raise StoreUnavailable(str(error.orig)) from error
             raise
         except NoConnectionFree as error:
@@ -159,8 +165,11 @@ def _alembic(store: Store) -> "Config":
 
 def schema_problem(store: Store) -> str | None:
     """None where the schema is at head; else what is wrong with it, in words. Raises StoreUnavailable."""
-    if (file := store.file) is not None and not file.exists():
-        return NO_DATABASE  # connecting would make an empty one
+    try:
+        if (file := store.file) is not None and not file.exists():
+            return NO_DATABASE  # connecting would make an empty one
+    except OSError as error:
+        raise StoreUnavailable(f"{file}: {error.strerror}") from None
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - see above
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - see above
 

@@ -1,6 +1,7 @@
 """`worker classify`: existing slides, one after the other, without broker, daemon or database."""
 
 import csv
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from smear.cells import CELL_TYPES
 from smear.geometry import Profile
 from smear.intervals import load_intervals
 from smear.layout import Layout, is_blood
-from smear.listing import slide_name
+from smear.listing import slide_name, unused_name
 from smear.plain import PlainError
 from smear.report import slide_object
 from smear.settings import Settings
@@ -38,7 +39,7 @@ def find_slides(paths: Iterable[Path], layout: Layout) -> list[SlidePath]:
     """The slides that paths stand for: each is a slide's folder or a folder of such. Raises NoSlides."""
     found: list[SlidePath] = []
     for given in paths:
-        path = given.resolve()
+        path = Path(os.path.realpath(given))  # as `resolve`, which fails in its own way where links go round
         try:
             # A stray picture in a folder of slides must not hide them: then both are meant.
             here = [SlidePath(slide_name(path.name), path.parent, path.name)] if layout.is_slide(path) else []
@@ -65,7 +66,7 @@ def find_slides(paths: Iterable[Path], layout: Layout) -> list[SlidePath]:
 def _named_once(layout: Layout, slides: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     names: set[str] = set()
     for slide_id, folder in slides:
-        name = layout.other_name(slide_id, folder) if slide_id in names else slide_id
+        name = unused_name(layout, slide_id, folder, names)
         names.add(name)
         yield name, folder
 

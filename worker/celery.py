@@ -5,14 +5,20 @@ import sys
 from celery import Celery, signals
 
 from smear.celery_settings import celery_settings
+from smear.intervals import load_intervals
 from smear.logs import set_up_logging
-from smear.settings import BadSettings, load_settings
+from smear.plain import PlainError
+from smear.settings import load_settings
+from smear.store import Store
 from worker.consuming import watch_consuming
 
 
 try:
     settings = load_settings()
-except BadSettings as error:
+    # What no message could be worked on with is said now, not with every message.
+    Store(settings.database).close()
+    load_intervals(settings.intervals)
+except PlainError as error:
     print(f"settings: {error}", file=sys.stderr)  # noqa: T201 - there is no log yet
     sys.exit(2)
 

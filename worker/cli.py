@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import io
 import itertools
 import os
 import sys
@@ -16,7 +17,7 @@ from smear.plain import PlainError
 from smear.settings import load_settings
 from worker import show, upkeep
 from worker.models_commands import models
-from worker.terminal import SOME_FAILED, WRONG_CALL, Json
+from worker.terminal import SOME_FAILED, WRONG_CALL, Json, stored_name
 from worker.terminal import err as _err
 from worker.terminal import out as _out
 from worker.terminal import print_json as _print_json
@@ -43,6 +44,9 @@ app.add_typer(models, name="models")
 
 def main() -> None:
     """The console script: what is wrong with call or settings is one sentence and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Slides may be called what a terminal of another encoding cannot write: then escapes stand there.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except PlainError as error:
@@ -151,6 +155,7 @@ def results(
 
     settings = load_settings()
     with _ready_store(settings) as store:
+        slide = None if slide is None else stored_name(slide)
         told = (result.to_object() for result in read_results(store, slide_id=slide, everything=everything))
         first = next(told, None)
         if first is None and slide is not None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from smear.files import raw, shown
+from smear.listing import Layout
 from smear.sources import Source
 from smear.store import Store
 from smear.tables import RevisionRow, RevisionState, SlideRow, SourceRow, is_latest_revision, key, utc_now
@@ -105,6 +106,17 @@ def known_slide(store: Store, source: int, slide_id: str) -> Known | None:
     with store.read() as session:
         found = _latest(session, (SlideRow.source_id == source) & (SlideRow.slide_id == slide_id))
         return next((known for _, known in found), None)
+
+
+def known_by_a_name(store: Store, source: int, layout: Layout, slide_id: str, folder: str) -> tuple[str, Known | None]:
+    """(slide_id, what is known of it) of a folder: under the first of its names that no other folder has."""
+    while True:
+        known = known_slide(store, source, slide_id)
+        taken = known is not None and known.folder != folder
+        other = layout.other_name(slide_id, folder) if taken else slide_id
+        if other == slide_id:
+            return slide_id, known
+        slide_id = other
 
 
 def _latest(session: Session, where: Any) -> list[tuple[str, Known]]:
@@ -399,9 +411,12 @@ def retry(store: Store, slide_ids: Iterable[str] | None) -> int:
         return _queue_again(session, revisions, ("failed",))
 
 
-def queue_again(store: Store, revisions: Iterable[int]) -> int:
-    """Queue finished revisions again, unless a person has looked at them; how many there were."""
+def let_out(store: Store, contents: Iterable[str], revisions: Iterable[int]) -> int:
+    """Take contents out of quarantine, and queue revisions that hold them again, unless a person has looked at them;
+    how many revisions there were. Both or neither: a slide whose picture is free again has nobody else to send it.
+    """
     with store.write() as session:
+        quarantine.let_go(session, contents)
         return _queue_again(session, revisions, ("failed", "classified"))
 
 

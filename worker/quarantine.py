@@ -155,18 +155,21 @@ class Holder:
     folder: str
 
 
-def let_go(store: Store, contents: Iterable[str]) -> list[Holder]:
-    """Take contents out of quarantine; the latest revisions that hold one, to be queued again."""
-    contents = list(contents)
-    with store.write() as session:
-        session.execute(delete(SuspectRow).where(col(SuspectRow.sha256).in_(contents)))
+def let_go(session: Session, contents: Iterable[str]) -> None:
+    """Take contents out of quarantine."""
+    session.execute(delete(SuspectRow).where(col(SuspectRow.sha256).in_(list(contents))))
+
+
+def holders(store: Store, contents: Iterable[str]) -> list[Holder]:
+    """The latest revisions that hold one of these contents."""
+    with store.read() as session:
         rows = session.exec(
             select(RevisionRow.id, SourceRow.name, SlideRow.folder)
             .join(SlideRow, col(SlideRow.id) == col(RevisionRow.slide))
             .join(SourceRow, col(SourceRow.id) == col(SlideRow.source_id))
             .join(PictureRow, col(PictureRow.revision) == col(RevisionRow.id))
             .join(CellRow, col(CellRow.id) == col(PictureRow.cell))
-            .where(col(CellRow.sha256).in_(contents), is_latest_revision())
+            .where(col(CellRow.sha256).in_(list(contents)), is_latest_revision())
             .distinct()
             .order_by(col(RevisionRow.id))
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
+from smear.listing import slide_name
 from smear.settings import Settings
 from worker import show
 
@@ -21,6 +22,11 @@ WRONG_CALL: Final = 2
 out, err = show.console(), show.console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else there.")]
+
+
+def stored_name(text: str) -> str:
+    """A slide as a person names it, as it is stored: completed by a shell, a name may hold bytes that are no text."""
+    return text if text.isprintable() else slide_name(text)
 
 
 def refuse(sentence: str) -> NoReturn:

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from smear.settings import load_settings
+from smear.settings import MAX_DAYS, load_settings
 from worker import show
-from worker.terminal import SOME_FAILED, Json, err, out, print_json, ready_store, refuse
+from worker.terminal import SOME_FAILED, Json, err, out, print_json, ready_store, refuse, stored_name
 
 
 # Each command imports what it alone needs, as in worker/cli.py. (ruff's PLC0415 is off for this file.)
@@ -48,12 +48,15 @@ def retry(
     if bool(slides) == failed:
         refuse("name the slides to retry, or say --failed")
     with ready_store(load_settings()) as store:
-        queued = ledger.retry(store, None if failed else slides)
+        # One by one: a name may stand for slides of several sources.
+        by_name = {name: ledger.retry(store, [stored_name(name)]) for name in slides or []}
+        queued = ledger.retry(store, None) if failed else sum(by_name.values())
     if as_json:
         print_json({"queued": queued})
     else:
         out.print(f"{queued} queued again")
-    if slides and queued < len(set(slides)):
+    if idle := [stored_name(name) for name, n in by_name.items() if n == 0]:
+        err.print(f"no failed slide: {', '.join(idle)}", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(SOME_FAILED)
 
 
@@ -96,11 +99,12 @@ def release(
             found, unknown = _named(store, contents)
         else:
             found, unknown = [entry.to_object() for entry in held.entries(store)], []
-        holders = held.let_go(store, [entry["sha256"] for entry in found])
+        contents = [entry["sha256"] for entry in found]
+        holders = held.holders(store, contents)
         # A slide whose folder has been cleared away keeps the result it has: there is nothing left to try.
         known = ((h, sources.get(h.source)) for h in holders)
         there = [h.revision for h, s in known if s is None or not is_gone(s.root, h.folder, s.layout)]
-        queued = ledger.queue_again(store, there)
+        queued = ledger.let_out(store, contents, there)
     if as_json:
         print_json({"released": len(found), "queued": queued})
     else:
@@ -114,7 +118,7 @@ def _named(store: Any, contents: list[str]) -> tuple[list[dict[str, Any]], list[
     found: dict[str, dict[str, Any]] = {}
     unknown = []
     for digits in contents:
-        if len(digits) < MIN_DIGITS:
+        if len(digits) < MIN_DIGITS or not digits.isascii():
             refuse(
                 f"{digits}: at least {MIN_DIGITS} digits of the picture's SHA-256, as `worker quarantine list` shows"
             )
@@ -150,8 +154,8 @@ def purge(
     from worker.purge import purge as do_purge
 
     settings = load_settings()
-    if not older_than >= 0:
-        refuse("--older-than is a number of days")
+    if not 0 <= older_than <= MAX_DAYS:
+        refuse(f"--older-than is a number of days, at most {MAX_DAYS}")
     with ready_store(settings) as store:
         done = do_purge(store, settings, older_than, dry_run=dry_run)
     if as_json:

@@ -83,7 +83,12 @@ class Work:
         if claim is None:
             log.debug("nothing to do", revision=revision)
             return
-        self._attempt(claim, bundle, engine)
+        try:
+            self._attempt(claim, bundle, engine)
+        except StoreUnavailable:
+            # Also where it was the claim's end that could not be written.
+            self._left.append(claim)
+            raise
 
     def _attempt(self, claim: Claim, bundle: Bundle, engine: Engine) -> None:
         """One attempt at a claimed slide, and what is to become of the claim whatever comes between."""
@@ -104,7 +109,6 @@ class Work:
             log.warning("not now", revision=revision, attempt=claim.attempts, reason=str(error))
             self._hand_back(claim, str(error))
         except StoreUnavailable:
-            self._left.append(claim)
             raise
         except (SystemExit, KeyboardInterrupt):
             # Told to end at once: somebody else may start at once.

@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
+
+import structlog
 
 from smear.files import open_folder, open_inside
 from smear.layouts.slides import SlidesLayout
 from smear.listing import Listing, folder_time, folders_in, is_hint, news_of, slide_name, stranger_by_name
 
+
+log: Final = structlog.get_logger()
 
 _DAY: Final = re.compile(r"\d{8}", re.ASCII)
 
@@ -34,20 +39,37 @@ class DatedLayout:
     name: Final = "dated"
     _day = SlidesLayout()
 
+    def __init__(self) -> None:
+        self._closed: set[Path] = set()
+
     def slides(self, root: Path) -> Iterator[tuple[str, str]]:
         """Every folder of every day, the days in order."""
         for day in self._days(root):
-            for slide_id, folder in self._day.slides(root / day):
-                yield slide_id, f"{day}/{folder}"
+            with self._telling_if_closed(root / day):
+                for slide_id, folder in self._day.slides(root / day):
+                    yield slide_id, f"{day}/{folder}"
 
     def survey(self, root: Path) -> Iterator[tuple[str, str, str]]:
         """One look at each slide folder's time."""
         with open_folder(root, ".") as descriptor:
             for day in self._days(descriptor):
-                with open_inside(descriptor, day) as inner:
+                with self._telling_if_closed(root / day), open_inside(descriptor, day) as inner:
                     for entry in folders_in(inner):
                         if (time := folder_time(entry)) is not None:
                             yield slide_name(entry.name), f"{day}/{entry.name}", time
+
+    @contextmanager
+    def _telling_if_closed(self, day: Path) -> Iterator[None]:
+        """A day that we may not enter, or that has just gone, hides no other."""
+        try:
+            yield
+            self._closed.discard(day)
+        except FileNotFoundError:
+            return
+        except PermissionError as error:
+            if day not in self._closed:
+                log.warning("a day's slides cannot be seen", folder=str(day), reason=error.strerror)
+            self._closed.add(day)
 
     def _days(self, root: Path | int) -> list[str]:
         return sorted(entry.name for entry in folders_in(root) if is_day(entry.name))

@@ -94,7 +94,8 @@ class ManifestLayout:
     def is_slide(self, folder: Path) -> bool:
         """A folder with pictures or a manifest in it is a slide."""
         with os.scandir(folder) as entries:
-            return any((is_picture(e.name) or e.name.lower() in MANIFESTS) and not e.is_dir() for e in entries)
+            listed = (e for e in entries if is_picture(e.name) or e.name.lower() in MANIFESTS)
+            return any(not e.is_dir(follow_symlinks=False) for e in listed)
 
     def stranger(self, path: str) -> str | None:
         """Pictures lie one folder deep."""

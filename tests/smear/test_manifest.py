@@ -43,6 +43,8 @@ def test_hash_and_count_may_be_left_out():
         ("manifest.json", rb'{"files": {"\ud800.jpg": null}}', "no file name"),
         ("manifest.json", b'{"files": {"' + b"n" * 252 + b'.jpg": null}}', "no file name"),
         ("manifest.json", b'{"files": [{"file": "a"}, {"file": "a"}]}', "twice"),
+        ("manifest.json", b'{"files": {"a": null, "a": null}}', "twice"),
+        ("manifest.json", b'{"files": {"a": null}, "files": {"b": null}}', "twice"),
         ("manifest.json", b"\xff", "UTF-8"),
         ("manifest.csv", b"file\n1.jp", "last line"),
         ("manifest.csv", b"name\n1.jpg\n", "no column"),

@@ -49,6 +49,18 @@ def _no_env_file(tmp_path, monkeypatch):
         ("WNET_DROP", "a="),
         ("WNET_DROP", "a=/x,b= "),
         ("WNET_DROP", "a" * 65 + "=/x"),
+        ("WNET_DROP", "~nobody-of-this-name/x"),
+        ("WNET_VAR", "~nobody-of-this-name/x"),
+        ("WNET_VAR", "/x/what?/var"),
+        ("WNET_LAYOUT", "flat:(?P<slide>a{99999999999999})(?P<cell>b)"),
+        ("WNET_NOT_BLOOD", "a{99999999999999}"),
+        ("WNET_NOT_BLOOD", "(" * 9999 + ")" * 9999),
+        ("WNET_ENGINE_THREADS", "1" + "0" * 30),
+        ("WNET_LEASE_SECONDS", "1e300"),
+        ("WNET_QUEUE_WINDOW", "1" + "0" * 30),
+        ("WNET_REOPEN_DAYS", "1000000"),
+        ("WNET_REOPEN_DAYS", "inf"),
+        ("WNET_SESSION_MINUTES", "1e300"),
     ],
 )
 def test_a_wrong_variable_is_one_sentence_that_names_it(monkeypatch, variable, value):
@@ -205,6 +217,14 @@ def test_a_url_means_that_the_broker_is_elsewhere(monkeypatch):
     assert load_settings().embedded_broker
     monkeypatch.setenv("WNET_BROKER_URL", "redis://host/0")
     assert not load_settings().embedded_broker
+
+
+@pytest.mark.parametrize("url", ["redis://u:Pa55#word@host/0", "redis://u:Pa55?word@host/0", "redis://host:Pa55"])
+def test_a_broker_url_that_cannot_be_read_is_refused_without_its_password(monkeypatch, url):
+    monkeypatch.setenv("WNET_BROKER_URL", url)
+    with pytest.raises(BadSettings, match=r"^WNET_BROKER_URL: ") as refused:
+        load_settings()
+    assert "pa55" not in str(refused.value).lower()
 
 
 def test_a_private_folder_stays_private(tmp_path):

@@ -51,6 +51,10 @@ def test_a_senseless_value_is_left_out_and_the_others_hold(field):
     assert parse(json.dumps({"stain": "MGG", **field}).encode()) == Sidecar(stain="MGG")
 
 
+def test_a_field_that_json_contradicts_is_left_out():
+    assert parse(b'{"expected_cells": 5, "stain": "MGG", "stain": "MGG", "expected_cells": 50}') == Sidecar(stain="MGG")
+
+
 XML = b"""<?xml version="1.0" encoding="ISO-8859-1"?>
 <wnet:slide xmlns:wnet="urn:x" order_id="O-1"><wnet:wbc_10e9_L> 6.1 </wnet:wbc_10e9_L><stain>M&#252;ller \xfc</stain>
 <expected_cells>120</expected_cells><patient><specimen>deeper</specimen></patient></wnet:slide>"""

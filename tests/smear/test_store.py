@@ -127,6 +127,25 @@ def test_a_url_that_cannot_be_used_is_one_sentence(url):
         Store(url)
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://wnet:p@Pa55:w0rd@host/x", "postgresql://wnet@host:port/x", "sqlite:////x/y?timeout=soon"]
+)
+def test_a_url_whose_numbers_are_none_is_one_sentence_without_its_password(url):
+    with pytest.raises(StoreUnavailable, match=r"^WNET_DATABASE_URL cannot be used: ") as refused:
+        Store(url)
+    assert "w0rd" not in str(refused.value)
+
+
+@pytest.mark.parametrize("option", ["nosuch=1", "connect_timeout=soon"])
+def test_an_option_that_a_server_s_client_does_not_know_is_unavailable(option, tmp_path):
+    pytest.importorskip("psycopg")
+    store = Store(f"postgresql+psycopg://wnet@/wnet?host={tmp_path}&{option}")
+    with pytest.raises(StoreUnavailable, match=option.partition("=")[0]), store.read():
+        pass
+    with pytest.raises(StoreUnavailable, match=option.partition("=")[0]):
+        migrate(store, tmp_path / "lock")
+
+
 def test_a_server_that_does_not_answer_is_unavailable(tmp_path):
     pytest.importorskip("psycopg")
     store = Store(f"postgresql+psycopg://wnet@/wnet?host={tmp_path}")
@@ -159,6 +178,13 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path, make):
         schema_problem(store)
     with pytest.raises(StoreUnavailable, match=r"not a database|unable to open"):
         migrate(store, tmp_path / "lock")
+    store.close()
+
+
+def test_a_file_that_cannot_even_be_asked_for_is_unavailable(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/{'n' * 300}/wnet.sqlite")  # as where we may not enter the folder
+    with pytest.raises(StoreUnavailable, match="File name too long"):
+        schema_problem(store)
     store.close()
 
 

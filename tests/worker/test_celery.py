@@ -32,6 +32,21 @@ class ForgedPickle:
         return os.mkdir, (self.path,)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("WNET_LAYOUT", "heap"), ("WNET_DATABASE_URL", "mysql://u:Pa55@h/x"), ("WNET_INTERVALS", "/no/such.json")],
+)
+def test_a_worker_does_not_start_with_what_it_could_never_work_with(tmp_path, variable, value):
+    done = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "worker", "worker", "-Q", "slides", "-P", "solo"],
+        cwd=tmp_path, env=os.environ | {variable: value}, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"settings: {variable}")
+    assert "Traceback" not in done.stderr
+    assert "Pa55" not in done.stderr
+
+
 @pytest.fixture
 def celery_worker(settings, tmp_path):
     """A worker process; its log is in the file that is given."""

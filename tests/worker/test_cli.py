@@ -7,8 +7,11 @@ import shutil
 
 import pytest
 from PIL import Image
+from sqlalchemy import update
 
 from smear.cells import CELL_TYPES
+from smear.listing import slide_name
+from smear.tables import SlideRow
 from worker import ledger
 from worker.install import prepare
 
@@ -169,7 +172,9 @@ def test_a_damaged_bundle_is_one_sentence(worker, drop, make_slide, bundle, tmp_
 
 
 def test_a_call_that_makes_no_sense_is_exit_code_two(worker):
-    for arguments in (["classify"], ["nonsense"], ["retry"], ["retry", "S-1", "--failed"], ["results", "--nonsense"]):
+    for arguments in (
+        ["classify"], ["nonsense"], ["retry"], ["retry", "S-1", "--failed"], ["results", "--nonsense"],
+    ):  # fmt: skip
         done = worker(*arguments)
         assert done.returncode == 2
         assert done.stdout == ""
@@ -251,6 +256,16 @@ def test_status_names_failed_slides_and_absent_folders(worker, queued, sqlite_st
     assert any(f"{drop} is not there" in line for line in told["needs_attention"])
 
 
+@pytest.mark.parametrize("command", ["status", "doctor"])
+def test_a_share_that_stumbles_keeps_nothing_else_from_being_told(worker, queued, json_lines, tmp_path, command):
+    stumbling = tmp_path / ("n" * 300)  # asked for, it is an error of its own, as a share's stale handle is
+    done = worker(command, "--json", WNET_DROP=stumbling)
+    assert done.returncode == 1
+    assert f"{stumbling}" in done.stdout
+    told = json_lines(done.stdout)
+    assert len(told) > 5 if command == "doctor" else told[0]["slides"] == {"queued": 1}
+
+
 def test_status_without_a_database_is_no_traceback(worker, json_lines):
     done = worker("status", "--json")
     assert done.returncode == 1
@@ -290,8 +305,39 @@ def test_failed_slides_are_queued_again_by_name_or_all(worker, queued, sqlite_st
     ledger.fail(sqlite_store, ledger.claim(sqlite_store, queued, "w"), "why")
     done = worker("retry", "S-1", "unknown", "--json")
     assert (done.returncode, json_lines(done.stdout)) == (1, [{"queued": 1}])
+    assert done.stderr == "no failed slide: unknown\n"
     done = worker("retry", "--failed", "--json")
     assert (done.returncode, json_lines(done.stdout)) == (0, [{"queued": 0}])
+
+
+def test_a_name_that_is_no_text_is_that_of_the_slide_so_shown(worker, queued, sqlite_store, json_lines):
+    name = os.fsdecode(b"S-\xe4")
+    with sqlite_store.write() as session:
+        session.execute(update(SlideRow).values(slide_id=slide_name(name)))
+    (told,) = json_lines(worker("results", "--json", "--slide", name).stdout)
+    assert told["slide_id"] == r"S-\xe4"
+    ledger.fail(sqlite_store, ledger.claim(sqlite_store, queued, "w"), "why")
+    assert json_lines(worker("retry", name, "--json").stdout) == [{"queued": 1}]
+    done = worker("retry", name + name)
+    assert (done.returncode, done.stderr) == (1, "no failed slide: S-\\xe4S-\\xe4\n")
+    refused(worker("quarantine", "show", name * 3), "digits of the picture's SHA-256")
+
+
+@pytest.mark.parametrize("how", [[], ["--csv"]])
+def test_a_name_that_a_terminal_cannot_write_is_shown_with_escapes(worker_process, queued, sqlite_store, how):
+    with sqlite_store.write() as session:
+        session.execute(update(SlideRow).values(slide_id="S-\u03a9"))
+    done = worker_process("results", *how, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"S-\u03a9" in done.stdout
+
+
+def test_a_link_that_leads_to_itself_is_no_slide_and_hides_none(worker, tmp_path, make_slide, drop):
+    make_slide(drop, "S-1", 1)
+    (drop / "S-1" / "a.jpg").symlink_to("a.jpg")
+    (tmp_path / "loop").symlink_to("loop")
+    refused(worker("classify", tmp_path / "loop"), "loop: Too many levels of symbolic links")
+    assert worker("classify", drop / "S-1", "--layout", "manifest").returncode == 1  # the link is named
 
 
 def test_whoever_reads_only_the_first_line_sees_no_traceback(settings, classified, tmp_path):

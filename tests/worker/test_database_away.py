@@ -80,6 +80,31 @@ def test_a_database_locked_in_mid_work_costs_one_more_attempt_and_no_death(
     assert count(impatient, DifferentialRow) == 1
 
 
+def test_a_share_and_a_database_away_at_once_are_no_death(
+    impatient, drop, make_slide, queue_slide, make_work, fake_engine, monkeypatch
+):
+    folder = make_slide(drop, "S-1", 3)
+    revision, work = queue_slide(impatient), make_work(impatient, fake_engine)
+    folder.rename(drop / "away")
+    with closing(sqlite3.connect(impatient.file, isolation_level=None)) as other:
+        claim = ledger.claim
+
+        def claim_and_lock(*given):
+            claimed = claim(*given)
+            other.execute("BEGIN IMMEDIATE")
+            return claimed
+
+        monkeypatch.setattr(ledger, "claim", claim_and_lock)
+        with pytest.raises(StoreUnavailable, match="locked"):
+            work.do(revision)
+        other.execute("ROLLBACK")
+        monkeypatch.undo()
+    (drop / "away").rename(folder)
+    work.do(revision)
+    found = row(impatient, revision)
+    assert (found.state, found.attempts, found.deaths) == ("classified", 1, 0)
+
+
 def test_a_disk_full_at_commit_writes_nothing_and_is_made_good(
     sqlite_store, drop, make_slide, queue_slide, make_work, fake_engine
 ):

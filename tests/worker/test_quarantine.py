@@ -81,15 +81,30 @@ def test_every_place_of_a_content_is_shown_and_its_slides_are_those_let_go(store
     (entry,) = quarantine.entries(store)
     assert entry.places == (("default", "S-1", "cell_002.jpg"), ("default", "S-2", "cell_002.jpg"))
     assert entry.to_object()["places"][1] == {"source": "default", "slide_id": "S-2", "file": "cell_002.jpg"}
-    holders = quarantine.let_go(store, [content])
+    holders = quarantine.holders(store, [content])
     assert [h.revision for h in holders] == revisions
     assert [(h.source, h.folder) for h in holders] == [("default", "S-1"), ("default", "S-2")]
+    assert ledger.let_out(store, [content], [h.revision for h in holders]) == 2
     assert quarantine.entries(store) == []
-    assert ledger.queue_again(store, [h.revision for h in holders]) == 2
     assert ledger.to_publish(store, 9) == revisions
     assert ledger.claim(store, revisions[0], "w").attempts == 1
 
 
 def test_letting_go_of_nothing_queues_nothing(store, recorded):
-    assert quarantine.let_go(store, []) == []
-    assert quarantine.let_go(store, [A]) == []
+    for contents in ([], [A]):
+        assert quarantine.holders(store, contents) == []
+        assert ledger.let_out(store, contents, []) == 0
+
+
+def test_a_release_that_breaks_off_has_released_nothing(store, recorded, monkeypatch):
+    content, revisions = recorded
+    die(store, content)
+    die(store, content)
+
+    def killed(*_):
+        raise SystemExit
+
+    monkeypatch.setattr(ledger, "_queue_again", killed)
+    with pytest.raises(SystemExit):
+        ledger.let_out(store, [content], revisions)
+    assert [entry.sha256 for entry in quarantine.entries(store)] == [content]

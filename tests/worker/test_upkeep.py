@@ -195,3 +195,10 @@ def test_how_a_worker_died_is_reported_and_its_slide_waits_no_longer(worker, sql
         found = row(sqlite_store, revision)
         assert (found.claimed_by, found.deaths) == (None, deaths)
     assert "ended with exit code 3" in done.stderr
+
+
+@pytest.mark.parametrize("days", ["1000000", "inf", "nan", "-1"])
+def test_more_days_than_a_calendar_has_are_a_wrong_call(worker, imprisoned, days):
+    done = worker("purge", "--older-than", days)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--older-than is a number of days" in done.stderr

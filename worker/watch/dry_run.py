@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from smear.files import shown
 from smear.layout import Layout, is_blood, layout
+from smear.listing import unused_name
 from smear.settings import Settings
 from smear.sources import Source
 
@@ -65,7 +66,7 @@ def dry_run(settings: Settings) -> Iterator[SeenSlide | Stranger]:
 def _slides(source: Source, how: Layout, not_blood: str) -> Iterator[tuple[SeenSlide, str]]:
     names = set[str]()
     for plain_id, folder in sorted(how.slides(source.root), key=lambda slide: slide[1]):
-        slide_id = how.other_name(plain_id, folder) if plain_id in names else plain_id
+        slide_id = unused_name(how, plain_id, folder, names)
         names.add(slide_id)
         blood = is_blood(slide_id, not_blood)
         try:

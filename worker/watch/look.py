@@ -98,14 +98,10 @@ class Looker:
 
     def _known(self, slide: Followed) -> Known | None:
         """What the database knows of a slide, under its other name where another folder has its slide_id already."""
-        known = ledger.known_slide(self._store, self._row, slide.slide_id)
-        if known is None or known.folder == slide.folder:
-            return known
-        other = self.layout.other_name(slide.slide_id, slide.folder)
-        if other == slide.slide_id:
-            return known
-        slide.slide_id = other
-        return ledger.known_slide(self._store, self._row, other)
+        slide.slide_id, known = ledger.known_by_a_name(
+            self._store, self._row, self.layout, slide.slide_id, slide.folder
+        )
+        return known
 
     def _look_at_arriving(self, slide: Followed, known: Known, listing: Listing, now: float) -> Outcome:
         self._verified.drop(slide.folder)

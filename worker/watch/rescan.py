@@ -64,8 +64,7 @@ class Rescan:
 
     def _compare(self, slide_id: str, folder: str, known: Known | None) -> Iterator[Difference]:
         if known is not None and known.folder != folder:
-            slide_id = self._layout.other_name(slide_id, folder)
-            known = ledger.known_slide(self._store, self._row, slide_id)
+            slide_id, known = ledger.known_by_a_name(self._store, self._row, self._layout, slide_id, folder)
         try:
             verdict, reason = self._verdict(slide_id, folder, known)
         except FileChanging:

@@ -7,9 +7,12 @@ import shutil
 import pytest
 from PIL import Image
 from sqlmodel import select
+from structlog.testing import capture_logs
 
+from smear.layouts import dated
 from smear.layouts.manifest import DIFFERS, MISSING, UNLISTED
 from smear.tables import DifferentialRow, PictureRow
+from worker.install import prepare
 
 
 def read(service, what):
@@ -38,6 +41,46 @@ def test_dated_folders_of_one_name_on_two_days_are_two_slides(drop, make_slide, 
     service.start()
     service.run(75)
     assert sorted(n for _, n in service.states()) == [1, 1, 1, 2]
+
+
+def test_a_folder_that_is_called_as_another_days_slide_would_be_is_a_slide_of_its_own(
+    drop, make_slide, make_service, worker, json_lines
+):
+    for day, name, first in (("20261123", "S-1", 0), ("20261123", "S-1@20261124", 3), ("20261124", "S-1", 6)):
+        (drop / day).mkdir(exist_ok=True)
+        make_slide(drop / day, name, 3, first=first)
+    service = make_service(layout="dated")
+    service.run(200)
+    assert set(service.states().values()) == {"classified"}
+    assert [number for _, number in service.states()] == [1, 1, 1]
+    prepare(service.settings)
+    told = worker("rescan", "--json", WNET_LAYOUT="dated")
+    assert json_lines(told.stdout) == [{"source": "default", "counts": {"same": 3}}]
+    tried = json_lines(worker("watch", "--dry-run", "--json", WNET_LAYOUT="dated").stdout)
+    assert len({one["slide_id"] for one in tried}) == 3
+
+
+def test_a_day_that_may_not_be_entered_hides_no_other(drop, make_slide, make_service, monkeypatch):
+    for day in ("20261122", "20261123"):
+        (drop / day).mkdir()
+        make_slide(drop / day, f"S-{day}", 3)
+    really = dated.open_inside
+
+    def refused(folder, name):
+        if name == "20261122":
+            raise PermissionError(13, "Permission denied", name)
+        return really(folder, name)
+
+    monkeypatch.setattr(dated, "open_inside", refused)
+    with capture_logs() as logs:
+        service = make_service(layout="dated")
+        service.run(150)
+    assert service.states() == {("S-20261123", 1): "classified"}
+    told = [one for one in logs if one["event"] == "a day's slides cannot be seen"]
+    assert [(one["folder"], one["reason"]) for one in told] == [(str(drop / "20261122"), "Permission denied")]
+    monkeypatch.undo()
+    service.run(100)
+    assert len(service.states()) == 2
 
 
 def test_flat_slides_are_told_by_the_names_of_their_files(drop, make_slide, make_service, tmp_path):
