@@ -98,9 +98,4 @@ export function recount() {
   for (const group of gallery.querySelectorAll(".group")) group.querySelector(".groupcount").textContent = group.querySelectorAll(".cell").length;
 }
 
-for (const cell of cells()) {
-  cell.dataset.doubtful = cell.classList.contains("doubtful") ? "1" : "0";
-  const picture = cell.querySelector("img");
-  const missing = () => { cell.classList.add("missing"); cell.title = "its picture is no longer kept"; };
-  if (picture.complete && !picture.naturalWidth) missing(); else picture.addEventListener("error", missing, { once: true });
-}
+for (const cell of cells()) cell.dataset.doubtful = cell.classList.contains("doubtful") ? "1" : "0";

@@ -1,6 +1,7 @@
 // A slide's page: keys, pointer and menu become acts; acts become requests, one after the other; answers are put in place.
 import { csrf, leave, on, say } from "./page.js";
 import * as gallery from "./gallery.js";
+import "./pictures.js";
 import { about, compare, named, show } from "./inspector.js";
 
 const page = document.getElementById("slide");

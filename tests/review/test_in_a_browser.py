@@ -7,7 +7,7 @@ from seeding import add_slide
 from sqlmodel import select
 
 from smear.review_tables import LabelRow, SignatureRow
-from smear.tables import RevisionRow
+from smear.tables import CellRow, RevisionRow
 
 
 pytestmark = pytest.mark.timeout(300)
@@ -170,6 +170,24 @@ def test_every_picture_is_there_and_reference_cells_stand_beside(new_page, slide
     )
     page.wait_for_selector("#i-refs .refs img")
     assert page.locator("#i-bars li").count() == 5
+
+
+def test_a_picture_that_is_gone_is_told_and_all_others_come_also_where_many_at_once_do_not(
+    new_page, desk, slide, cells_of, address
+):
+    gone = cells_of(slide)[3]
+    with desk.store.read() as session:
+        desk.pictures.delete(session.get(CellRow, gone).sha256)
+    page = new_page("maria")
+    for refused in (False, True):
+        if refused:
+            page.route("**/pictures?*", lambda route: route.abort())
+        page.goto(f"{address}/slides/{slide}")
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.cell img')].filter((i) => i.naturalWidth > 0).length === 119"
+        )
+        page.wait_for_selector(".cell.missing", state="attached")
+        assert page.eval_on_selector_all(".cell.missing", "all => all.map((one) => one.id)") == [f"c{gone}"]
 
 
 def test_a_failed_slide_says_why_and_is_tried_again(new_page, desk):

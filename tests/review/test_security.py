@@ -1,5 +1,7 @@
 """What must be refused: others' things, other sites, paths, scripts, stolen sessions, guesses, borrowed roles."""
 
+import base64
+import hashlib
 import re
 import sys
 from datetime import timedelta
@@ -14,7 +16,7 @@ from review.headers import HEADERS
 from review.sessions import COOKIE, LONGEST, Sessions
 from smear.audit import verify
 from smear.review_tables import AuditRow, ChangeRow, LabelRow, SessionRow, UserRow
-from smear.tables import utc_now
+from smear.tables import CellRow, utc_now
 
 
 HTML = {"accept": "text/html"}
@@ -164,10 +166,6 @@ def test_no_path_of_a_request_reaches_the_file_system(client, path):
 
 
 def test_a_picture_is_served_as_a_picture_or_not_at_all(client, desk, slide, cells_of):
-    import hashlib
-
-    from smear.tables import CellRow
-
     vera = client("vera")
     answer = vera.get(f"/cells/{cells_of(slide)[0]}/picture")
     assert answer.headers["content-type"] == "image/jpeg"
@@ -196,6 +194,45 @@ def test_a_picture_is_served_as_a_picture_or_not_at_all(client, desk, slide, cel
             number = cell.id
         answer = vera.get(f"/cells/{number}/picture")
         assert (answer.status_code, answer.json()["words"]) == (404, "This file is no picture.")
+        assert vera.get(f"/pictures?cells={number}").json() == {str(number): None}
+
+
+def test_many_pictures_at_once_are_the_very_bytes_of_each_and_as_well_guarded(client, desk, slide, cells_of):
+    vera, ids = client("vera"), cells_of(slide)
+    address = f"/pictures?cells={','.join(map(str, ids[:64]))}"
+    answer = vera.get(address)
+    assert answer.headers["cache-control"].startswith("private")
+    assert answer.headers["vary"] == "Cookie"
+    told = answer.json()
+    assert list(told) == [str(cell) for cell in ids[:64]]
+    for cell in ids[:64]:
+        one = vera.get(f"/cells/{cell}/picture")
+        start, _, coded = told[str(cell)].partition(",")
+        assert (start, base64.b64decode(coded)) == (f"data:{one.headers['content-type']};base64", one.content)
+    assert vera.get("/pictures?cells=999999999,999999999999999999").json() == {"999999999": None}
+    assert client().get(address).status_code == 401
+    for wrong in ("", "0", "-1", "1,", ",1", "1;2", "../1", "1e3", ",".join(["1"] * 65), "9" * 19):
+        assert vera.get("/pictures", params={"cells": wrong}).status_code == 422
+    assert vera.get("/pictures").status_code == 422
+    assert vera.get(f"/slides/{slide}").status_code == 200  # contents are remembered from here on
+    desk.pictures.delete(desk.digests[ids[1]])
+    assert [url is None for url in vera.get(f"/pictures?cells={ids[0]},{ids[1]}").json().values()] == [False, True]
+
+
+def test_pictures_too_large_to_go_together_are_left_to_be_asked_for_singly(client, desk, slide, cells_of):
+    ids = []
+    for n in range(3):
+        data = b"BM" + bytes([n]) * 2_500_000
+        digest = hashlib.sha256(data).hexdigest()
+        desk.pictures.put(digest, data)
+        with desk.store.write() as session:
+            cell = CellRow(slide=slide, sha256=digest)
+            session.add(cell)
+            session.flush()
+            ids.append(cell.id)
+    vera = client("vera")
+    assert list(vera.get(f"/pictures?cells={','.join(map(str, ids))}").json()) == [str(ids[0])]
+    assert len(vera.get(f"/cells/{ids[1]}/picture").content) == 2_500_002
 
 
 # --- scripts ---------------------------------------------------------------------------------------------------------
