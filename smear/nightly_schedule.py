@@ -11,6 +11,9 @@ RESUME: Final = "trainer.resume"
 DRIFT: Final = "worker.drift"
 RESUME_SECONDS: Final = 300.0
 DRIFT_SECONDS: Final = 3600.0
+#: Messages that nobody took for so long are dropped: the next ones say the same, and where no host does the work they
+#: would pile up. The night's own is kept for a day: a host that was off at two begins in the morning.
+EXPIRES_SECONDS: Final = {RESUME: RESUME_SECONDS, DRIFT: DRIFT_SECONDS, GO_ON: 24 * 3600.0}
 
 
 def schedule(settings: Settings) -> dict[str, tuple[str, Any, str]]:
