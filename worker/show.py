@@ -180,12 +180,20 @@ def bundles_table(bundles: Iterable[Mapping[str, Any]]) -> Table:
 def scorecard_table(card: Mapping[str, Any]) -> Table:
     """A challenger's rules, each with its verdict."""
     table = Table(box=box.SIMPLE_HEAD, title=f"{card['challenger']} beside {card['champion']}", title_justify="left")
-    for heading in ("Rule", "", "What was found"):
+    for heading in ("Rule", "", "What was found", "Difference, or share; 95 %"):
         table.add_column(heading, overflow="fold")
     for rule in card["rules"]:
         verdict = Text("kept", "green") if rule["kept"] else Text("broken", "bold red")
-        table.add_row(escape(rule["rule"]), verdict, escape(rule["sentence"]))
+        table.add_row(escape(rule["rule"]), verdict, escape(rule["sentence"]), _interval(rule))
     return table
+
+
+def _interval(rule: Mapping[str, Any]) -> str:
+    if found := rule.get("share"):
+        return "{:.3f}\n{:.3f} to {:.3f}".format(*found)
+    if found := rule.get("difference"):
+        return "{:+.3f}\n{:+.3f} to {:+.3f}".format(*found)
+    return ""
 
 
 def beside_table(told: Mapping[str, Any]) -> Table:
