@@ -71,7 +71,8 @@ def page(card: dict[str, Any], picture: bytes) -> str:
         f"<p>{collected['new_labels']} new labels; learned from {collected['learn']}, judged on {collected['judge']}; "
         f"{len(collected['disagreements'])} contents on which people disagree were left out.</p>"
         f'<img alt="{_text(alt)}" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
-        f"<h2>Rules</h2><table><tr><th>Rule</th><th>Verdict</th><th>What was found</th><th>Difference, or share; 95 %</th></tr>"
+        "<h2>Rules</h2><table><tr><th>Rule</th><th>Verdict</th><th>What was found</th>"
+        "<th>Difference, or share; 95 %</th></tr>"
         f"{rows}</table><p>For Research Use Only. Not for use in diagnostic procedures.</p></html>\n"
     )
 
