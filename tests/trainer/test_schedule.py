@@ -37,8 +37,8 @@ def test_the_night_comes_at_its_local_time(tmp_path):
     told = read(tmp_path, WNET_NIGHTLY_AT="23:45")
     assert (told["hour"], told["minute"], told["zone"]) == ([23], [45], "Asia/Seoul")
     assert told["queues"] == {"drift": "slides", "night": "train", "resume": "train"}
-    # What nobody takes is dropped before the next of its kind comes: no host, no heap of messages.
-    assert told["expires"] == {"drift": 3600, "night": 86400, "resume": 300}
+    # What nobody takes is dropped: where no host does the work, messages do not pile up.
+    assert told["expires"] == {"drift": 6 * 3600, "night": 24 * 3600, "resume": 2 * 3600}
     assert told["tasks"] == sorted([GO_ON, RESUME])
     # Whoever only runs slides has no torch, and need not.
     assert not told["torch"]

@@ -12,7 +12,7 @@ from celery import current_app
 from kombu.exceptions import OperationalError
 
 from smear import runs
-from smear.nightly_schedule import RESUME_SECONDS
+from smear.nightly_schedule import EXPIRES_SECONDS
 from smear.settings import load_settings
 from smear.store import Store, schema_problem
 
@@ -64,7 +64,7 @@ def idle() -> None:
 def _hand_over(night: str) -> None:
     try:
         # Sent again by each look of the schedule until it is done.
-        current_app.send_task(runs.BUILD, args=[night], queue="build", expires=RESUME_SECONDS)
+        current_app.send_task(runs.BUILD, args=[night], queue="build", expires=EXPIRES_SECONDS[runs.BUILD])
     except OperationalError as error:
         log.warning("the broker does not answer; the schedule tries again", night=night, reason=type(error).__name__)
 
