@@ -70,13 +70,15 @@ def train(
         "device": device,
     }
     checkpoint = Checkpoint(folder / "checkpoint.pt", json.dumps(identity, sort_keys=True))
+    before = 0.0
     if (state := _left(checkpoint)) is not None:
+        before = float(state.pop("seconds", 0.0))
         run.restore(state)
-    budget = Budget(settings.nightly_minutes)
-    spent = False
+    budget = Budget(settings.nightly_minutes, before=before)
+    spent = before > 0 and budget.spent()
     while run.epochs_done < recipe.epochs and not run.stale and not spent:
         epoch = run.run_epoch()
-        checkpoint.save(run.state())
+        checkpoint.save(run.state() | {"seconds": budget.seconds})
         on_epoch(epoch)
         spent = budget.spent()
     if run.best_epoch == 0:

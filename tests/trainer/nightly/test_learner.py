@@ -122,3 +122,8 @@ def test_no_epoch_is_begun_that_would_not_fit_into_the_nights_time():
         now[0] += seconds
         told.append(budget.spent())
     assert told == [False, False, True]  # 480 s are gone, and the longest took 240 of 600
+    # What an earlier attempt took counts: a night that is killed again and again has no more time than another.
+    again = Budget(10, lambda: now[0], before=400)
+    now[0] += 120
+    assert again.spent()
+    assert again.seconds == 520
