@@ -23,6 +23,10 @@ from trainer.training_set import withheld
 STRENGTHS = tuple(((1 + 0.35 * n, 1 + 0.9 * n, 1 - 0.12 * n), 0.04 * n, 1 - 0.09 * n) for n in np.arange(0.5, 4.5, 0.5))
 
 
+#: Changes whenever the simulated laboratory does: figures of two are never counted together.
+LABORATORY = "2: none of the shipped core"
+
+
 @dataclass(frozen=True)
 class Cell:
     """A cell of the laboratory: where its picture lies, its true type, the slide it came on where that is known."""

@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from laboratory import Cell, base_folder, halves, pixels, slides
+from laboratory import LABORATORY, Cell, base_folder, halves, pixels, slides
 from nightly_demo import PROJECT, alone, choose_strength, train_base
 
 from smear import bundle
@@ -66,15 +66,20 @@ def main() -> None:
             path = results / f"{kind}-{asked.labels}-{seed}.json"
             if not path.is_file() or of_others(json.loads(path.read_text()), base, asked):
                 told = one(root, base, cells, images, labels, kind, seed, asked)
-                told |= {"base": base.bundle_id, "earlier": asked.earlier}
+                told |= belongs(base, asked)
                 path.write_text(json.dumps(told, indent=1) + "\n")
                 print(kind, seed, "refused" if told["refused"] else "passed", told["reason"][:150], flush=True)
     summary(root, results, asked, base)
 
 
 def of_others(told: dict, base: bundle.Bundle, asked) -> bool:
-    """Whether a result is of another base or of other earlier nights, and not to be counted among these."""
-    return (told.get("base", base.bundle_id), told.get("earlier", asked.earlier)) != (base.bundle_id, asked.earlier)
+    """Whether a result is of another base, laboratory or other earlier nights: not to be counted among these."""
+    return any(told.get(name) != value for name, value in belongs(base, asked).items())
+
+
+def belongs(base: bundle.Bundle, asked) -> dict:
+    """What a result must share with others to be counted with them."""
+    return {"base": base.bundle_id, "earlier": asked.earlier, "laboratory": LABORATORY}
 
 
 def one(root, base, cells, images, labels, kind, seed, asked) -> dict:

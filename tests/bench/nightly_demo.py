@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
-from laboratory import STRENGTHS, Cell, base_folder, halves, picture, pixels, slides
+from laboratory import LABORATORY, STRENGTHS, Cell, base_folder, halves, picture, pixels, slides
 from sqlmodel import select
 
 from engine_build.nightly import build_night
@@ -148,8 +148,9 @@ def month(root: Path, asked: argparse.Namespace, base: bundle.Bundle, cells: lis
     shipped = produce.shipped_holdout()
     result = root / f"demo-{asked.set}.json"
     told = json.loads(result.read_text()) if result.is_file() else begin(asked, base, strength, len(held))
-    if (told["base"], told["labels_a_night"]) != (base.bundle_id, asked.labels):
-        sys.exit(f"{result} holds a month with another base or other labels: finish that one, or choose another --out")
+    ours = {"base": base.bundle_id, "labels_a_night": asked.labels, "laboratory": LABORATORY}
+    if any(told.get(name) != value for name, value in ours.items()):
+        sys.exit(f"{result} holds a month with another base, laboratory or number of labels: choose another --out")
     names = list(all_slides)
     per_night = max(1, asked.labels // max(1, round(len(cells) / len(names))))
     if not told["nights"]:
@@ -184,7 +185,7 @@ def month(root: Path, asked: argparse.Namespace, base: bundle.Bundle, cells: lis
 def begin(asked: argparse.Namespace, base: bundle.Bundle, strength: int | None, held: int) -> dict:
     """What the figures belong to."""
     return {
-        "set": asked.set, "labels_a_night": asked.labels, "base": base.bundle_id, "base_epochs": asked.epochs,
+        "set": asked.set, "labels_a_night": asked.labels, "laboratory": LABORATORY, "base": base.bundle_id, "base_epochs": asked.epochs,
         "shift": None if strength is None else {"strength": strength, "parameters": repr(STRENGTHS[strength])},
         "lab_holdout_cells": held, "commit": provenance.commit(), "host": provenance.host("cpu"),
         "date": utc_now().date().isoformat(), "nights": [],
