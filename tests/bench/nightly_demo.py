@@ -185,7 +185,8 @@ def month(root: Path, asked: argparse.Namespace, base: bundle.Bundle, cells: lis
 def begin(asked: argparse.Namespace, base: bundle.Bundle, strength: int | None, held: int) -> dict:
     """What the figures belong to."""
     return {
-        "set": asked.set, "labels_a_night": asked.labels, "laboratory": LABORATORY, "base": base.bundle_id, "base_epochs": asked.epochs,
+        "set": asked.set, "labels_a_night": asked.labels, "laboratory": LABORATORY,
+        "base": base.bundle_id, "base_epochs": asked.epochs,
         "shift": None if strength is None else {"strength": strength, "parameters": repr(STRENGTHS[strength])},
         "lab_holdout_cells": held, "commit": provenance.commit(), "host": provenance.host("cpu"),
         "date": utc_now().date().isoformat(), "nights": [],
