@@ -5,7 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: setup run demo test lint check bench bench-train bench-engines bench-watch bench-review nightly-demo nightly-campaign audit faults clean
+.PHONY: setup run demo test lint check bench bench-train bench-engines bench-watch bench-review nightly-demo nightly-campaign nightly-load nightly-publish audit faults clean
 
 # --- environments: stamps remember which set is installed, and go stale with what defines it -------------------
 
@@ -77,6 +77,14 @@ nightly-demo: $(VENV)/.everything
 # Poisoned and clean nights before the gate, SEEDS=20 of each; broken off, it goes on.
 nightly-campaign: $(VENV)/.everything
 	@$(BIN)/python tests/bench/nightly_campaign.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(EPOCHS),--epochs $(EPOCHS))
+
+# A night with 500 new labels while slides arrive: how long it takes and what slides feel of it. Half an hour, a quiet machine.
+nightly-load: $(VENV)/.everything
+	@$(BIN)/python tests/bench/nightly_load.py $(if $(QUIET),--quiet-minutes $(QUIET))
+
+# What the three of them measured, each promise beside it, as docs/measurements/nightly.json.
+nightly-publish: $(VENV)/.everything
+	@$(BIN)/python tests/bench/nightly_publish.py
 
 # Kills, breaks and floods on purpose, for about an hour; broken off, the same command goes on. PART=name plays one part,
 # SCALE=short or a share such as 0.1 less of it, AGAIN=1 what was done before too, PATIENCE=4 allows for a slow machine.

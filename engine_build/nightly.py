@@ -1,5 +1,6 @@
 """Stage `build` of a night: the challenger compiled as the champion is here, verified, and timed beside it."""
 
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,11 +16,12 @@ from smear import bundle, runs
 from smear.bundle import Bundle
 from smear.lease import Lease
 from smear.plain import PlainError
+from smear.runs import OF_A_NIGHT
 from smear.settings import Settings
 from smear.store import Store
 from smear.tables import BundleRow
 from worker.engines.face import Engine, Images
-from worker.engines.forms import StoredForm, stored_forms
+from worker.engines.forms import StoredForm, forms_folder, stored_forms
 from worker.engines.openvino import OpenVinoEngine
 from worker.engines.select import open_engine, unfit
 
@@ -48,6 +50,7 @@ def build_night(store: Store, settings: Settings, night: str) -> bool:
 def _build(store: Store, settings: Settings, night: str) -> dict[str, Any]:
     told = runs.told(store, night)["train"]
     challenger = bundle.load(settings.models_folder / f".night-{night}" / told["folder"])
+    sweep(store, settings.engines_folder, challenger)
     champion = _registered(store, settings.models_folder, told["champion"])
     chosen = pictures(challenger, None, None)
     reference = anchored_logits(challenger, chosen.verification.images)
@@ -73,6 +76,20 @@ def _build(store: Store, settings: Settings, night: str) -> dict[str, Any]:
         "forms": [_told(form) for form in forms],
         "images_per_second": {"champion": before, "challenger": after},
     }
+
+
+def sweep(store: Store, engines: Path, challenger: Bundle) -> None:
+    """Remove compiled forms of nights' challengers that never became bundles, and what a killed build left of this one.
+
+    Called under the nights' lease: nobody else builds for a challenger.
+    """
+    with store.read() as session:
+        known = set(session.exec(select(BundleRow.bundle_id)))
+    for folder in engines.glob(f"{OF_A_NIGHT}*@*"):
+        if folder.name not in known | {challenger.bundle_id}:
+            shutil.rmtree(folder, ignore_errors=True)
+    for left in forms_folder(engines, challenger).glob(".*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _speeds(engines: list[Engine], images: Images) -> tuple[float, float]:

@@ -8,7 +8,8 @@ import sys
 from celery import current_app, shared_task
 from kombu.exceptions import OperationalError
 
-from smear.runs import BUILD, GO_ON
+from smear.nightly_schedule import RESUME
+from smear.runs import BUILD
 
 
 @shared_task(name=BUILD)
@@ -18,7 +19,7 @@ def nightly(night: str) -> None:
     # Memory and priority are the process's own: both end with it. What came of it is in the stage's row.
     subprocess.run(call, check=False, stdin=subprocess.DEVNULL, preexec_fn=_idle)  # noqa: S603
     with contextlib.suppress(OperationalError):  # then the schedule goes on with it
-        current_app.send_task(GO_ON, queue="train")
+        current_app.send_task(RESUME, queue="train")
 
 
 def _idle() -> None:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from review import picture
+from review.picture import panels
 from review.roles import EXPLAINED, ROLES
 from review.slide import Rules
 from smear.cells import CELL_TYPES
@@ -97,7 +99,7 @@ def environment(rules: Rules) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"age": age, "ago": ago, "utc": utc, "bar": bar}
+    made.filters |= {"age": age, "ago": ago, "utc": utc, "bar": bar, "panels": panels}
     made.globals |= _globals(rules)
     return made
 
@@ -115,4 +117,5 @@ def _globals(rules: Rules) -> dict[str, Any]:
         "OUTSIDE": OUTSIDE,
         "shown": shown,
         "rules": rules,
+        "picture": picture,
     }

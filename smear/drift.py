@@ -77,28 +77,34 @@ def limits(name: str, values: Sequence[float]) -> tuple[float, float]:
 
 
 def _of_day(source: str, latest: DriftRow, before: Sequence[DriftRow]) -> list[Alarm]:
+    usual = usual_limits(latest, before)
+    return [
+        Alarm(source, latest.day, name, value, *usual[name])
+        for name, value in measures(latest).items()
+        if name in usual and not usual[name][0] <= value <= usual[name][1]
+    ]
+
+
+def usual_limits(latest: DriftRow, before: Sequence[DriftRow]) -> dict[str, tuple[float, float]]:
+    """Control limits of each measure of a day, from the days before; of those only that have enough of them."""
     history: dict[str, list[float]] = defaultdict(list)
     for row in before:
         for name, value in measures(row).items():
             # The pictures' colour is the pictures' own; all else depends on who reads them.
             if row.bundle == latest.bundle or "colour" in name:
                 history[name].append(value)
-    found = []
-    for name, value in measures(latest).items():
-        if len(history[name]) >= MIN_DAYS:
-            low, high = limits(name, history[name])
-            if not low <= value <= high:
-                found.append(Alarm(source, latest.day, name, value, low, high))
-    return found
+    return {name: limits(name, values) for name, values in history.items() if len(values) >= MIN_DAYS}
 
 
 def table(session: Session, today: date) -> list[dict[str, Any]]:
-    """The latest day of each source with its limits, for the page."""
+    """The latest day of each source, each measure with its control limits; None where too few days are known."""
     since = (today - timedelta(days=WINDOW_DAYS)).isoformat()
     rows = session.exec(select(DriftRow).where(DriftRow.day >= since).order_by(col(DriftRow.day))).all()
     names = {key(row.id): row.name for row in session.exec(select(SourceRow))}
     latest = {row.source: row for row in rows}
-    return [
-        {"source": names.get(source, "?"), "day": row.day, "cells": row.cells, "measures": measures(row)}
-        for source, row in sorted(latest.items())
-    ]
+    told = []
+    for source, row in sorted(latest.items()):
+        usual = usual_limits(row, [one for one in rows if one.source == source and one.day < row.day])
+        found = [{"name": name, "value": value, "limits": usual.get(name)} for name, value in measures(row).items()]
+        told.append({"source": names.get(source, "?"), "day": row.day, "cells": row.cells, "measures": found})
+    return told

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from smear.runs import GO_ON
+from smear.runs import BUILD, GO_ON
 from smear.settings import Settings
 
 
@@ -11,6 +11,10 @@ RESUME: Final = "trainer.resume"
 DRIFT: Final = "worker.drift"
 RESUME_SECONDS: Final = 300.0
 DRIFT_SECONDS: Final = 3600.0
+#: Messages that nobody took for so long are dropped: others have come that say the same, and where no host does the
+#: work they would pile up. Hours, since hosts' clocks differ. The night's own is kept for a day: a host that was off at
+#: two begins in the morning.
+EXPIRES_SECONDS: Final = {RESUME: 2 * 3600.0, BUILD: 2 * 3600.0, DRIFT: 6 * 3600.0, GO_ON: 24 * 3600.0}
 
 
 def schedule(settings: Settings) -> dict[str, tuple[str, Any, str]]:

@@ -25,6 +25,10 @@ GO_ON: Final = "trainer.nightly"
 BUILD: Final = "engine_build.nightly"
 
 
+#: Begins the names of nights' challengers.
+OF_A_NIGHT: Final = "nightly-"
+
+
 class Enough(PlainError):
     """The night ends here without a challenger, and that is right; its text says why."""
 

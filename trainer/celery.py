@@ -8,7 +8,7 @@ from tzlocal import get_localzone_name
 
 from smear.celery_settings import celery_settings
 from smear.logs import set_up_logging
-from smear.nightly_schedule import schedule
+from smear.nightly_schedule import EXPIRES_SECONDS, schedule
 from smear.settings import BadSettings, load_settings
 
 
@@ -30,7 +30,7 @@ app.conf.update(
         name: {
             "task": task,
             "schedule": crontab(**when) if isinstance(when, dict) else when,
-            "options": {"queue": queue},
+            "options": {"queue": queue, "expires": EXPIRES_SECONDS[task]},
         }
         for name, (task, when, queue) in schedule(settings).items()
     },

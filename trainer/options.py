@@ -57,7 +57,7 @@ def device_of(name: str) -> str:
         raise BadOrder(f"no device {name!r}; there are: auto, cpu, cuda")
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
-        raise BadOrder("this torch sees no CUDA device; leave --device out to train on the CPU")
+        raise BadOrder("this torch sees no CUDA device: choose auto or cpu to train on the CPU")
     return "cuda" if there and name != "cpu" else "cpu"
 
 

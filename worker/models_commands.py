@@ -1,13 +1,19 @@
-"""Commands over bundles: `worker models list`, `compare`, `promote`, `rollback`."""
+"""Commands over bundles: `worker models list`, `compare`, `promote`, `rollback`, and `worker rerun`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smear.settings import load_settings
+from smear.settings import Settings, load_settings
 from worker import show
-from worker.terminal import Json, out, print_json, ready_store
+from worker.terminal import SOME_FAILED, Json, err, out, print_json, ready_store
+
+
+if TYPE_CHECKING:
+    from smear.bundle import Bundle
+    from smear.store import Store
+    from worker.engines.face import Engine
 
 
 # Each command imports what it alone needs, as in worker/cli.py. (ruff's PLC0415 is off for this file.)
@@ -68,26 +74,58 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Two bundles (names, or folders) on the same labelled pictures, paired, with 95 % limits."""
-    from smear import bundle as bundles
     from worker.beside import compare as beside
-    from worker.engines.select import open_engine
-    from worker.promoting import find
 
     settings = load_settings()
-    opened = []
     with ready_store(settings) as store:
-        for name in (first, second):
-            folder = Path(name)
-            known = (folder / bundles.MANIFEST).is_file()
-            one = bundles.load(folder) if known else find(store, settings.models_folder, name)[1]
-            opened.append(
-                (one, open_engine(one, settings.engine, settings.engine_threads, settings.engines_folder))
-            )  # fmt: skip
+        opened = [_open(store, settings, name) for name in (first, second)]
     told = beside(opened[0], opened[1], data, geometry)
     if as_json:
         print_json(told)
     else:
         out.print(show.beside_table(told))
+
+
+def rerun(
+    bundle: Annotated[str, typer.Option(help="The bundle's name, or its folder.")],
+    slides: Annotated[list[str] | None, typer.Argument(metavar="[SLIDE]...", help="By default all finished.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Old slides under another bundle, beside what was reported; nothing is stored.
+
+    Exit code 1 where pictures are gone, or a slide is not there.
+    """
+    from worker.rerun import Rerun
+
+    settings = load_settings()
+    wanted = list(slides or [])
+    with ready_store(settings) as store:
+        told = []
+        whole = True
+        for one in Rerun(store, settings, *_open(store, settings, bundle)).slides(wanted):
+            whole = whole and not one["pictures_gone"]
+            wanted = [name for name in wanted if name != one["slide_id"]]
+            if as_json:
+                print_json(one)
+            else:
+                told.append(one)
+    if not as_json:
+        out.print(show.rerun_table(told))
+    for name in wanted:
+        err.print(f"no finished slide {name!r}", markup=False, highlight=False)
+    if wanted or not whole:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _open(store: "Store", settings: Settings, name: str) -> "tuple[Bundle, Engine]":
+    """A bundle by name or folder, with the engine that runs it here. Raises PlainError."""
+    from smear import bundle as bundles
+    from worker.engines.select import open_engine
+    from worker.promoting import find
+
+    known = (Path(name) / bundles.MANIFEST).is_file()
+    one = bundles.load(Path(name)) if known else find(store, settings.models_folder, name)[1]
+    return one, open_engine(one, settings.engine, settings.engine_threads, settings.engines_folder)
 
 
 def _say(before: str, now: str, as_json: bool) -> None:

@@ -180,12 +180,20 @@ def bundles_table(bundles: Iterable[Mapping[str, Any]]) -> Table:
 def scorecard_table(card: Mapping[str, Any]) -> Table:
     """A challenger's rules, each with its verdict."""
     table = Table(box=box.SIMPLE_HEAD, title=f"{card['challenger']} beside {card['champion']}", title_justify="left")
-    for heading in ("Rule", "", "What was found"):
+    for heading in ("Rule", "", "What was found", "Difference, or share; 95 %"):
         table.add_column(heading, overflow="fold")
     for rule in card["rules"]:
         verdict = Text("kept", "green") if rule["kept"] else Text("broken", "bold red")
-        table.add_row(escape(rule["rule"]), verdict, escape(rule["sentence"]))
+        table.add_row(escape(rule["rule"]), verdict, escape(rule["sentence"]), _interval(rule))
     return table
+
+
+def _interval(rule: Mapping[str, Any]) -> str:
+    if found := rule.get("share"):
+        return "{:.3f}\n{:.3f} to {:.3f}".format(*found)
+    if found := rule.get("difference"):
+        return "{:+.3f}\n{:+.3f} to {:+.3f}".format(*found)
+    return ""
 
 
 def beside_table(told: Mapping[str, Any]) -> Table:
@@ -205,4 +213,39 @@ def beside_table(told: Mapping[str, Any]) -> Table:
         limits = f"{100 * one['difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
         cells = str(one.get("cells", ""))
         table.add_row(name, cells, f"{100 * one['first']:.1f}", f"{100 * one['second']:.1f}", limits)
+    return table
+
+
+def rerun_table(told: Iterable[Mapping[str, Any]]) -> Table:
+    """Two rows a slide: what was reported, and what another bundle says of the same pictures."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        caption="Per cent of the classified cells, exact 95 % limits beneath. Nothing of this was stored.",
+        caption_justify="left",
+    )
+    table.add_column("Slide", overflow="fold", min_width=8)
+    table.add_column("By", overflow="fold")
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Mind", overflow="fold")
+    for one in told:
+        reported, again = one["reported"], one["rerun"]
+        who = "people, over " if reported["by"] == "people" else ""
+        table.add_row(
+            escape(one["slide_id"]),
+            escape(f"{who}{reported['bundle']}"),
+            *(_share(reported, cell_type) for cell_type in CELL_TYPES),
+            "",
+        )
+        gone = [f"{one['pictures_gone']} pictures are gone"] if one["pictures_gone"] else []
+        if again is None:
+            table.add_row("", "", *[""] * len(CELL_TYPES), "; ".join(gone))
+            continue
+        otherwise = [f"{one['called_otherwise']} cells called otherwise"]
+        table.add_row(
+            "",
+            escape(again["bundle"]),
+            *(_share(again, cell_type) for cell_type in CELL_TYPES),
+            "; ".join(otherwise + gone),
+        )
     return table

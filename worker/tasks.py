@@ -26,6 +26,7 @@ from worker.work import Work
 
 
 log: Final = structlog.get_logger()
+_TURN: Final = threading.Lock()
 
 
 @shared_task(name=CLASSIFY)
@@ -45,9 +46,14 @@ def drift() -> None:
         store.close()
 
 
-@cache
 def _work() -> Work:
     """This process's work, made in the process that does it: no runtime is loaded before a fork."""
+    with _TURN:  # of the pool `threads` several slides are the first
+        return _made()
+
+
+@cache
+def _made() -> Work:
     settings = load_settings()
     store = Store(settings.database)
     for problem in wait_for_schema(store, threading.Event()):

@@ -17,8 +17,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from laboratory import Cell, base_folder, halves, pixels, slides
-from nightly_demo import PROJECT, choose_strength, train_base
+from laboratory import LABORATORY, Cell, base_folder, halves, pixels, slides
+from nightly_demo import PROJECT, alone, choose_strength, train_base
 
 from smear import bundle
 from smear.cells import CELL_TYPES
@@ -26,13 +26,16 @@ from smear.runs import Enough
 from smear.settings import Settings
 from trainer import provenance
 from trainer.memory import keep_freed
-from trainer.nightly import snapshot
+from trainer.nightly import rules, snapshot
 from trainer.nightly.judge import judge
 from trainer.nightly.labels import in_holdout
 from trainer.nightly.snapshot import LabCells, Snapshot
 from trainer.nightly.train import train
 
 
+#: Under which limits a night was judged.
+GATE = {name.lower(): getattr(rules, name) for name in (
+    "RECALL_MARGIN", "ANCHOR_MARGIN", "NLL_MARGIN", "OUTSIDE_MARGIN", "CONTRADICTED", "LEVEL")}  # fmt: skip
 KINDS = ("clean", "wrong", "relabelled")
 BUILT = {"engine": "not built", "forms": [], "reasons": [], "images_per_second": {"champion": 1.0, "challenger": 1.0}}
 
@@ -47,8 +50,10 @@ def main() -> None:
     parser.add_argument("--earlier", type=int, default=400)
     parser.add_argument("--epochs", type=int, default=20, help="Of the base model.")
     asked = parser.parse_args()
+    alone()
     keep_freed()
     root = asked.out.absolute()
+    root.mkdir(parents=True, exist_ok=True)
     base_cells, lab_cells = halves(asked.data)
     base = train_base(root, base_folder(base_cells, root / "base-data"), asked.epochs)
     cells = [Cell(c.path, c.cell_type, None) for c in lab_cells]
@@ -59,11 +64,22 @@ def main() -> None:
     for seed in range(asked.seeds):
         for kind in KINDS:
             path = results / f"{kind}-{asked.labels}-{seed}.json"
-            if not path.is_file():
+            if not path.is_file() or of_others(json.loads(path.read_text()), base, asked):
                 told = one(root, base, cells, images, labels, kind, seed, asked)
+                told |= belongs(base, asked)
                 path.write_text(json.dumps(told, indent=1) + "\n")
                 print(kind, seed, "refused" if told["refused"] else "passed", told["reason"][:150], flush=True)
     summary(root, results, asked, base)
+
+
+def of_others(told: dict, base: bundle.Bundle, asked) -> bool:
+    """Whether a result is of another base, laboratory or other earlier nights: not to be counted among these."""
+    return any(told.get(name) != value for name, value in belongs(base, asked).items())
+
+
+def belongs(base: bundle.Bundle, asked) -> dict:
+    """What a result must share with others to be counted with them."""
+    return {"base": base.bundle_id, "earlier": asked.earlier, "laboratory": LABORATORY}
 
 
 def one(root, base, cells, images, labels, kind, seed, asked) -> dict:
@@ -120,9 +136,10 @@ def poisoned(labels: np.ndarray, new: np.ndarray, kind: str, rng: np.random.Gene
 def summary(root: Path, results: Path, asked, base: bundle.Bundle) -> None:
     """How many of each kind were refused."""
     told = {"labels": asked.labels, "earlier": asked.earlier, "base": base.bundle_id, "commit": provenance.commit(),
-            "host": provenance.host("cpu"), "kinds": {}}  # fmt: skip
+            "host": provenance.host("cpu"), "gate": GATE, "kinds": {}}  # fmt: skip
     for kind in KINDS:
         found = [json.loads(p.read_text()) for p in sorted(results.glob(f"{kind}-{asked.labels}-*.json"))]
+        found = [told_of for told_of in found if not of_others(told_of, base, asked)]
         if found:
             told["kinds"][kind] = {
                 "nights": len(found), "refused": sum(one["refused"] for one in found),

@@ -4,16 +4,29 @@ import pytest
 from seeding import source_and_bundle
 from sqlmodel import select
 
+from review.picture import FOOT, TOP, panels
+from smear.cells import CELL_TYPES
 from smear.nightly_tables import PromotionRow, ScorecardRow
 from smear.review_tables import AuditRow
 from smear.tables import BundleRow, ServingRow, key, utc_now
 
 
+def scores(right):
+    """Of 20 cells a type, so many basophils right."""
+    confusion = [[20 if i == j else 0 for j in range(5)] for i in range(5)]
+    confusion[2] = [20 - right, 0, right, 0, 0]
+    return {"images": 100, "recall": dict.fromkeys(CELL_TYPES, 1.0) | {"basophil": right / 20}, "confusion": confusion}
+
+
 CARD = {
     "champion": "wnet@0123456789ab", "challenger": "nightly-1@aaaaaaaaaaaa", "passed": True,
     "reason": "every rule is kept",
-    "collected": {"new_labels": 77, "learn": 60, "judge": 17},
-    "rules": [{"rule": "class average, laboratory's hold-out", "kept": True, "sentence": "80.0 % to 91.0 %"}],
+    "collected": {"new_labels": 77, "learn": 60, "judge": 17,
+                  "disagreements": [{"sha256": "a", "labels": ["basophil", "monocyte"], "slides": [4711]}]},
+    "doubtful": [{"sha256": "b", "slide": 4712, "label": "eosinophil", "said": "neutrophil"}],
+    "parts": {"shipped hold-out": {"champion": scores(20), "challenger": scores(18)}},
+    "rules": [{"rule": "class average, laboratory's hold-out", "kept": True, "sentence": "80.0 % to 91.0 %",
+               "difference": [0.11, 0.05, 0.17]}],
 }  # fmt: skip
 
 
@@ -48,6 +61,31 @@ def test_the_page_shows_the_challenger_its_rules_and_what_was_refused(client, of
     ):
         assert words in page
     assert "Put into use" not in client("jonas").get("/models").text
+
+
+def test_the_scorecard_is_drawn_with_every_interval_and_what_people_should_look_at_again(client, offered):
+    page = client("ada").get("/models").text
+    # In words for those who do not see it; Clopper-Pearson limits of 18 in 20.
+    assert "basophils champion 100.0 % (83.2 to 100.0); basophils challenger 90.0 % (68.3 to 98.8)" in page
+    # Of the challenger and of the refused one, none with a style of its own: the page's headers forbid that.
+    assert page.count('class="challenger"') == 10
+    assert page.count('class="champion"') == 10
+    assert "style=" not in page
+    assert "+0.110 (+0.050 to +0.170)" in page
+    assert 'basophil or monocyte: <a href="/slides/4711">' in page
+    assert '<a href="/slides/4712">slide 4712</a>: labelled eosinophil, it says neutrophil' in page
+
+
+def test_bars_stand_as_high_as_their_recall_and_a_type_that_is_not_there_has_none():
+    part = {"champion": scores(20), "challenger": scores(10)}
+    for who in part.values():
+        who["recall"]["monocyte"], who["confusion"][4] = None, [0] * 5
+    (panel,) = panels({"parts": {"laboratory's hold-out": part}})
+    assert {c.cell_type for c in panel.columns} == set(CELL_TYPES) - {"monocyte"}
+    half = next(c for c in panel.columns if (c.cell_type, c.who) == ("basophil", "challenger"))
+    assert half.y == pytest.approx((TOP + FOOT) / 2)
+    assert half.high_y < half.y < half.low_y
+    assert panels({}) == []
 
 
 def test_promotion_and_rollback_change_what_serves_and_stand_in_the_audit(client, desk, offered):

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from smear.drift import alarms
+from smear.drift import alarms, table
 from smear.nightly_tables import DriftRow
 from smear.tables import BundleRow, SourceRow, utc_now
 
@@ -32,7 +32,9 @@ def record(store):
                 session.add(DriftRow(day=(TODAY - timedelta(days=ago)).isoformat(), source=1, bundle=bundle, cells=900,
                                      **given | (last or {} if ago == 0 else {})))  # fmt: skip
         with store.read() as session:
-            return [alarm.measure for alarm in alarms(session, TODAY)]
+            found = [alarm.measure for alarm in alarms(session, TODAY)]
+            write.table = table(session, TODAY)
+        return found
 
     return write
 
@@ -49,8 +51,19 @@ def test_another_stain_another_mix_and_doubt_are_told(record):
     ]  # fmt: skip
 
 
+def test_the_table_tells_the_limits_that_alarms_go_by(record):
+    assert record(20, {"confidence": 0.8}) == ["confidence"]
+    (told,) = record.table
+    measures = {one["name"]: one for one in told["measures"]}
+    low, high = measures["confidence"]["limits"]
+    assert measures["confidence"]["value"] == 0.8 < low < 0.97 < high
+    low, high = measures["stain colour, lightness"]["limits"]
+    assert low <= measures["stain colour, lightness"]["value"] <= high
+
+
 def test_a_week_must_be_known_first(record):
     assert record(5, {"confidence": 0.5}) == []
+    assert {one["limits"] for one in record.table[0]["measures"]} == {None}
 
 
 def test_another_bundle_is_no_drift_but_another_colour_is(record):

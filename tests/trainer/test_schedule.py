@@ -17,6 +17,7 @@ print(json.dumps({
     "names": sorted(app.conf.beat_schedule), "zone": str(app.timezone),
     "hour": sorted(night["schedule"].hour) if night else None,
     "minute": sorted(night["schedule"].minute) if night else None,
+    "expires": {n: e["options"]["expires"] for n, e in app.conf.beat_schedule.items()},
     "queues": {n: e["options"]["queue"] for n, e in app.conf.beat_schedule.items()},
     "tasks": sorted(n for n in app.tasks if not n.startswith("celery.")),
     "torch": "torch" in sys.modules, "file": app.conf.beat_schedule_filename,
@@ -36,6 +37,8 @@ def test_the_night_comes_at_its_local_time(tmp_path):
     told = read(tmp_path, WNET_NIGHTLY_AT="23:45")
     assert (told["hour"], told["minute"], told["zone"]) == ([23], [45], "Asia/Seoul")
     assert told["queues"] == {"drift": "slides", "night": "train", "resume": "train"}
+    # What nobody takes is dropped: where no host does the work, messages do not pile up.
+    assert told["expires"] == {"drift": 6 * 3600, "night": 24 * 3600, "resume": 2 * 3600}
     assert told["tasks"] == sorted([GO_ON, RESUME])
     # Whoever only runs slides has no torch, and need not.
     assert not told["torch"]

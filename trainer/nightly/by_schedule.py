@@ -12,6 +12,7 @@ from celery import current_app
 from kombu.exceptions import OperationalError
 
 from smear import runs
+from smear.nightly_schedule import EXPIRES_SECONDS
 from smear.settings import load_settings
 from smear.store import Store, schema_problem
 
@@ -44,7 +45,7 @@ def go_on(*, begin: bool) -> None:
 def run_process() -> int:
     """`trainer nightly --by-schedule`, idle and nice; its exit code. Ends with this process."""
     call = [sys.executable, "-P", "-c", "from trainer.cli import main; main()", "nightly", "--by-schedule"]
-    process = subprocess.Popen(call, stdin=subprocess.DEVNULL, preexec_fn=_idle)  # noqa: S603, PLW1509 - our own words; two system calls
+    process = subprocess.Popen(call, stdin=subprocess.DEVNULL, preexec_fn=idle)  # noqa: S603, PLW1509 - our own words; two system calls
     try:
         return process.wait()
     except BaseException:
@@ -53,7 +54,8 @@ def run_process() -> int:
         raise
 
 
-def _idle() -> None:
+def idle() -> None:
+    """Let everything else on this host go first; for the rest of this process."""
     os.nice(19)
     with contextlib.suppress(AttributeError, OSError):  # other systems lack it, and some containers forbid it
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
@@ -61,7 +63,8 @@ def _idle() -> None:
 
 def _hand_over(night: str) -> None:
     try:
-        current_app.send_task(runs.BUILD, args=[night], queue="build")
+        # Sent again by each look of the schedule until it is done.
+        current_app.send_task(runs.BUILD, args=[night], queue="build", expires=EXPIRES_SECONDS[runs.BUILD])
     except OperationalError as error:
         log.warning("the broker does not answer; the schedule tries again", night=night, reason=type(error).__name__)
 

@@ -32,6 +32,7 @@ def nightly(
     """
     console = Console(stderr=True)
     with plain_errors(console):
+        from trainer.nightly.by_schedule import idle  # noqa: PLC0415 - as below
         from trainer.nightly.night import Nightly, scorecard_page  # noqa: PLC0415 - seconds that others need not wait
 
         settings = load_settings()
@@ -40,6 +41,7 @@ def nightly(
         if problem := schema_problem(store):
             raise BadOrder(problem)
         prepare_torch(threads)
+        idle()  # by hand too: slides come first
 
         def say(sentence: str) -> None:
             console.print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -33,14 +33,15 @@ class Label:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A content of which people say different things; it is listed, not learned."""
+    """A content of which people say different things; it is listed, not learned. `slides` are rows of its slides."""
 
     sha256: str
     labels: tuple[str, ...]
+    slides: tuple[int, ...]
 
     def as_json(self) -> dict[str, object]:
         """For the snapshot and the scorecard."""
-        return {"sha256": self.sha256, "labels": list(self.labels)}
+        return {"sha256": self.sha256, "labels": list(self.labels), "slides": list(self.slides)}
 
 
 def signed(session: Session) -> tuple[list[Label], list[Disagreement]]:
@@ -67,7 +68,11 @@ def signed(session: Session) -> tuple[list[Label], list[Disagreement]]:
             Label(cell.sha256, str(label.label), key(slide.id), f"{source.name}/{slide.slide_id}", source.geometry)
         )
         said[cell.sha256] |= {str(label.label)} | said_before.get(key(cell.id), set())
-    disagreements = [Disagreement(sha256, tuple(sorted(words))) for sha256, words in said.items() if len(words) > 1]
+    disagreements = [
+        Disagreement(sha256, tuple(sorted(words)), tuple(sorted({label.slide for label in found[sha256]})))
+        for sha256, words in said.items()
+        if len(words) > 1
+    ]
     kept = [_first(labels) for sha256, labels in found.items() if len(said[sha256]) == 1]
     return [label for label in kept if label.label in CELL_TYPES], disagreements
 

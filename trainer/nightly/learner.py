@@ -110,13 +110,21 @@ class Night(Training):
 
 
 class Budget:
-    """Says when the night's time is up: `minutes` of work in this process, epochs counted whole."""
+    """Says when the night's time is up: `minutes` of work, epochs counted whole.
 
-    def __init__(self, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:
+    `before` are the seconds that earlier attempts took.
+    """
+
+    def __init__(self, minutes: float, clock: Callable[[], float] = time.monotonic, before: float = 0.0) -> None:
         self._seconds, self._clock = 60 * minutes, clock
-        self._began = clock()
+        self._began = clock() - before
         self._longest = 0.0
-        self._last = self._began
+        self._last = clock()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been at work, earlier attempts included."""
+        return self._clock() - self._began
 
     def spent(self) -> bool:
         """Called after each epoch: whether another one would not fit."""

@@ -1,6 +1,7 @@
 """A night: its stages one after the other, under the lease, each a row; broken off, it goes on where it stopped."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,7 @@ from sqlmodel import col, select
 
 from smear import bundle, runs
 from smear.bundle import Bundle
-from smear.lease import Lease
+from smear.lease import Held, Lease
 from smear.plain import PlainError
 from smear.runs import STAGES
 from smear.settings import Settings
@@ -77,7 +78,7 @@ class Nightly:
             # The other room takes the lease itself.
             if stage != "build" or not self._hand_over(night) or self._next(night) in {"", "build"}:
                 if not self._next(night):
-                    sweep(self._settings.models_folder, self._settings.nightly_folder, None)
+                    self._tidy()
                 return told(self._store, night)
 
     def _stages(self, lease: Lease, night: str) -> str:
@@ -108,6 +109,14 @@ class Nightly:
             scorecard.write(folder, card | {"night": night})
             return {"card": card | {"night": night}}
         return offer(self._store, self._settings, night, done["train"]["folder"], done["judge"]["card"])
+
+    def _tidy(self) -> None:
+        """Remove what nights left that are over; under the lease, since another host may have begun the next."""
+        with suppress(Held), Lease(self._store, runs.LEASE, self._settings.lease_seconds):
+            with self._store.read() as session:
+                rows = runs.latest(session)
+            at_work = None if runs.next_stage(rows) is None else rows[0].night
+            sweep(self._settings.models_folder, self._settings.nightly_folder, at_work)
 
     def _next(self, night: str) -> str:
         with self._store.read() as session:

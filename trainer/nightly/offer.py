@@ -9,14 +9,19 @@ from sqlmodel import select
 from smear import bundle, promotion
 from smear.audit import Actor
 from smear.bundle import Bundle
-from smear.nightly_tables import ScorecardRow
+from smear.nightly_tables import PromotionRow, ScorecardRow
+from smear.plain import PlainError
 from smear.review_tables import MAX_TEXT
 from smear.settings import Settings
 from smear.store import Store
-from smear.tables import BundleRow, key, utc_now
+from smear.tables import BundleRow, ServingRow, key, utc_now
 
 
 _ROOM: Final = Actor(None, "nightly fine-tune", "program")
+
+
+class AnotherThere(PlainError):
+    """Where the challenger belongs lies another bundle; its text says which."""
 
 
 def staging_folder(models: Path, night: str) -> Path:
@@ -28,7 +33,7 @@ def offer(store: Store, settings: Settings, night: str, name: str, card: dict[st
     """Keep the scorecard, and where it says so the bundle. Doing it again after a crash changes nothing."""
     staging = staging_folder(settings.models_folder, night)
     passed = bool(card["passed"])
-    challenger = _put_in_place(settings.models_folder, staging, name) if passed else None
+    challenger = _put_in_place(settings.models_folder, staging, name, card["challenger"]) if passed else None
     with store.write() as session:
         row = session.exec(select(ScorecardRow).where(ScorecardRow.night == night)).one_or_none()
         if row is None:
@@ -61,11 +66,15 @@ def sweep(models: Path, folder: Path, keep: str | None) -> None:
                 (night / name).unlink(missing_ok=True)
 
 
-def _put_in_place(models: Path, staging: Path, name: str) -> Bundle:
+def _put_in_place(models: Path, staging: Path, name: str, bundle_id: str) -> Bundle:
+    """One rename; a stage that was done before finds it there already. Raises AnotherThere, BadBundle."""
     final = models / name
     if not final.exists():
         (staging / name).rename(final)
-    return bundle.load(final)
+    made = bundle.load(final)
+    if made.bundle_id != bundle_id:
+        raise AnotherThere(f"{final} holds {made.bundle_id} already, so {bundle_id} has no place: move it away")
+    return made
 
 
 def _register(session: Any, made: Bundle) -> int:
@@ -78,8 +87,12 @@ def _register(session: Any, made: Bundle) -> int:
 
 
 def _promote(store: Store, number: int) -> bool:
+    with store.read() as session:
+        if session.exec(select(PromotionRow).where(PromotionRow.bundle == number)).first() is not None:
+            # The stage was done before, up to this line; and a person may have taken it back since.
+            return session.exec(select(ServingRow.bundle)).one_or_none() == number
     try:
         promotion.promote(store, number, _ROOM, "WNET_PROMOTE=auto: it kept every rule of its gate")
     except promotion.CannotServe:
-        return False  # it serves already: the stage was done before, up to this line
+        return False  # somebody put it into use at this very moment
     return True

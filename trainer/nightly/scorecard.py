@@ -10,6 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from smear.cells import CELL_TYPES
+from smear.differential import exact_limits
 
 
 _STYLE: Final = (
@@ -29,7 +30,7 @@ def write(folder: Path, card: dict[str, Any]) -> None:
 
 
 def draw(card: dict[str, Any], path: Path) -> None:
-    """Recall by type of champion and challenger, a panel a hold-out."""
+    """Recall by type of champion and challenger with exact 95 % limits, a panel a hold-out."""
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(9, 3.4), layout="constrained")
         for place, (name, both) in enumerate(card["parts"].items(), start=1):
@@ -37,11 +38,19 @@ def draw(card: dict[str, Any], path: Path) -> None:
             for offset, who, colour in ((-0.18, "champion", _BEFORE), (0.18, "challenger", _AFTER)):
                 recall = both[who]["recall"]
                 heights = [100 * (recall[t] or 0) for t in CELL_TYPES]
-                axes.bar([x + offset for x in range(len(CELL_TYPES))], heights, 0.34, label=who, color=colour)
+                places = [x + offset for x in range(len(CELL_TYPES))]
+                axes.bar(places, heights, 0.34, label=who, color=colour)
+                limits = [_exact(row, place) for place, row in enumerate(both[who]["confusion"])]
+                axes.vlines(places, [low for low, _ in limits], [high for _, high in limits], color="#1a1a1a", lw=0.8)
             axes.set(title=f"{name} ({both['champion']['images']} cells)", ylabel="recall (%)", ylim=(0, 102))
             axes.set_xticks(range(len(CELL_TYPES)), [t[:6] for t in CELL_TYPES])
             axes.legend(loc="lower right", frameon=False)
         figure.savefig(path, dpi=130)
+
+
+def _exact(row: list[int], place: int) -> tuple[float, float]:
+    """Limits of a recall in per cent, from its row of the confusion matrix; nothing to draw where there is no cell."""
+    return exact_limits(row[place], sum(row)) if sum(row) else (0.0, 0.0)
 
 
 def page(card: dict[str, Any], picture: bytes) -> str:
@@ -62,16 +71,18 @@ def page(card: dict[str, Any], picture: bytes) -> str:
         f"<p>{collected['new_labels']} new labels; learned from {collected['learn']}, judged on {collected['judge']}; "
         f"{len(collected['disagreements'])} contents on which people disagree were left out.</p>"
         f'<img alt="{_text(alt)}" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
-        f"<h2>Rules</h2><table><tr><th>Rule</th><th>Verdict</th><th>What was found</th><th>Difference, 95 %</th></tr>"
+        "<h2>Rules</h2><table><tr><th>Rule</th><th>Verdict</th><th>What was found</th>"
+        "<th>Difference, or share; 95 %</th></tr>"
         f"{rows}</table><p>For Research Use Only. Not for use in diagnostic procedures.</p></html>\n"
     )
 
 
 def _limits(rule: dict[str, Any]) -> str:
-    if not (found := rule.get("difference")):
-        return ""
-    value, low, high = found
-    return f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+    if found := rule.get("share"):
+        return "{:.3f} ({:.3f} to {:.3f})".format(*found)
+    if found := rule.get("difference"):
+        return "{:+.3f} ({:+.3f} to {:+.3f})".format(*found)
+    return ""
 
 
 def _text(value: object) -> str:

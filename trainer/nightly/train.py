@@ -14,12 +14,12 @@ from smear import bundle
 from smear.bundle import Bundle, DataSet
 from smear.cells import CELL_TYPES
 from smear.labelled import LabelledCell, Pixels, data_sha256
-from smear.runs import Enough
+from smear.runs import OF_A_NIGHT, Enough
 from smear.settings import Settings
 from trainer import export, reference
 from trainer.calibrate import calibrate
 from trainer.card import Facts, card
-from trainer.checkpoint import Checkpoint
+from trainer.checkpoint import Checkpoint, DamagedCheckpoint, OtherRun
 from trainer.fit import logits_of
 from trainer.judge import judge
 from trainer.learning import Epoch
@@ -27,6 +27,7 @@ from trainer.nightly import snapshot
 from trainer.nightly.base import base_cells
 from trainer.nightly.learner import NIGHTLY, Budget, Night, NightSet
 from trainer.nightly.snapshot import LabCells
+from trainer.options import device_of
 from trainer.recipes import Recipe
 from trainer.training_set import TrainingSet
 
@@ -45,9 +46,9 @@ def train(
     *,
     recipe: Recipe = NIGHTLY,
     on_epoch: Callable[[Epoch], object] = lambda _: None,
-    device: str = "cpu",
 ) -> dict[str, Any]:
-    """Make the challenger's bundle in `staging`; what the next stages must know. Raises Enough, NoBase, NoSnapshot.
+    """Make the challenger's bundle in `staging`; what the next stages must know. Raises Enough, NoBase,
+    NoSnapshot, BadOrder.
 
     Broken off, it goes on from its last epoch. A bundle that is there already was finished by an earlier attempt.
     """
@@ -55,6 +56,7 @@ def train(
     if (staging / name / bundle.MANIFEST).is_file():
         made = bundle.load(staging / name)
         return {"folder": name, "bundle": made.bundle_id, "champion": champion.bundle_id} | made.manifest.scores
+    device = device_of(settings.nightly_device)
     collected = snapshot.load(folder)
     base = base_cells(settings.base_data, champion)
     weights = export.weights_from_bundle(champion)
@@ -65,15 +67,18 @@ def train(
         "champion": champion.bundle_id,
         "recipe": asdict(recipe),
         "cells": collected.learn.sha256,
+        "device": device,
     }
     checkpoint = Checkpoint(folder / "checkpoint.pt", json.dumps(identity, sort_keys=True))
-    if (state := checkpoint.load()) is not None:
+    before = 0.0
+    if (state := _left(checkpoint)) is not None:
+        before = float(state.pop("seconds", 0.0))
         run.restore(state)
-    budget = Budget(settings.nightly_minutes)
-    spent = False
+    budget = Budget(settings.nightly_minutes, before=before)
+    spent = before > 0 and budget.spent()
     while run.epochs_done < recipe.epochs and not run.stale and not spent:
         epoch = run.run_epoch()
-        checkpoint.save(run.state())
+        checkpoint.save(run.state() | {"seconds": budget.seconds})
         on_epoch(epoch)
         spent = budget.spent()
     if run.best_epoch == 0:
@@ -84,9 +89,18 @@ def train(
     return {"folder": name, "bundle": made.bundle_id, "champion": champion.bundle_id} | made.manifest.scores
 
 
+def _left(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """What an earlier attempt left to go on from; one of another device, or torn, is begun anew."""
+    try:
+        return checkpoint.load()
+    except (DamagedCheckpoint, OtherRun):
+        checkpoint.path.unlink(missing_ok=True)
+        return None
+
+
 def challenger_name(night: str) -> str:
     """`2031-05-01.2` -> `nightly-20310501.2`."""
-    return f"nightly-{night.replace('-', '')}"
+    return f"{OF_A_NIGHT}{night.replace('-', '')}"
 
 
 def seed_of(night: str) -> int:
@@ -163,12 +177,12 @@ def _write(
     spent: bool,
 ) -> Bundle:
     """Export, calibrate on the inner split, write the bundle; what it says of itself is the inner split alone."""
-    network = export.network_bytes(run.best)
+    network = export.network_bytes({name: value.cpu() for name, value in run.best.items()})
     inner = data.data.inner
     logits, _ = reference.answers(network, inner.images)
     calibration = calibrate(logits, inner.labels)
     scores = {"inner": judge(logits, inner.labels, calibration)} | {
-        "epochs": run.epochs_done, "kept_epoch": run.best_epoch, "out_of_time": spent
+        "epochs": run.epochs_done, "kept_epoch": run.best_epoch, "out_of_time": spent, "device": run.device
     }  # fmt: skip
     learned = [
         LabelledCell(Path(digest), CELL_TYPES[t], digest) for digest, t in zip(lab.sha256, lab.labels, strict=True)

@@ -13,10 +13,15 @@ from trainer import cli
 from trainer.nightly import by_schedule
 
 
+idled = []
+
+
 @pytest.fixture
 def trainer(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("WNET_VAR", str(settings.var))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(by_schedule, "idle", lambda: idled.append(True))
+    idled.clear()
     return lambda *arguments: CliRunner().invoke(cli.app, ["nightly", *arguments])
 
 
@@ -24,6 +29,7 @@ def test_without_labels_it_says_what_is_missing_and_that_is_no_failure(trainer):
     told = trainer("--json")
     assert told.exit_code == 0
     assert json.loads(told.stdout)["outcome"] == "0 new labels, 50 needed"
+    assert idled  # by hand too slides come first
     assert "today has had its night" in " ".join(trainer("--by-schedule").stderr.split())
 
 
@@ -46,9 +52,12 @@ def schedule(settings, monkeypatch):
     done = []
     monkeypatch.setattr(by_schedule, "load_settings", lambda: settings)
     monkeypatch.setattr(by_schedule, "run_process", lambda: done.append("process"))
-    monkeypatch.setattr(
-        by_schedule.current_app, "send_task", lambda name, args, queue: done.append((name, args, queue))
-    )
+
+    def send(name, args, queue, expires):
+        assert expires > 0  # where no host builds, messages do not pile up
+        done.append((name, args, queue))
+
+    monkeypatch.setattr(by_schedule.current_app, "send_task", send)
     return done
 
 

@@ -46,7 +46,9 @@ def test_a_picture_on_two_slides_counts_once_and_two_opinions_of_it_not_at_all(s
     slide("S-2", [("same", "monocyte"), ("other", "lymphocyte")])
     found, disagreements = signed(store)
     assert list(found) == [digest("same")]
-    assert [(d.sha256, d.labels) for d in disagreements] == [(digest("other"), ("lymphocyte", "monocyte"))]
+    assert [(d.sha256, d.labels, d.slides) for d in disagreements] == [
+        (digest("other"), ("lymphocyte", "monocyte"), (1, 2))
+    ]
 
 
 def test_a_cell_on_which_two_people_said_different_things_is_listed_and_not_learned(slide, store):

@@ -1,0 +1,67 @@
+"""What training does where it cannot go on as before: no GPU, a torn checkpoint; and on a GPU, where there is one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from smear import bundle, shipped
+from smear.geometry import profile
+from smear.labelled import load_pixels, read_folder
+from trainer.checkpoint import Checkpoint
+from trainer.nightly import snapshot
+from trainer.nightly.learner import NIGHTLY
+from trainer.nightly.snapshot import LabCells, Snapshot
+from trainer.nightly.train import _left, train
+from trainer.produce import BadOrder
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_asked_for_and_not_there_is_named(settings, tmp_path):
+    champion = bundle.load(settings.models_folder / "wnet-pbc")
+    asked = settings.model_copy(update={"nightly_device": "cuda"})
+    with pytest.raises(BadOrder, match="no CUDA device"):
+        train(asked, "2031-05-01", champion, tmp_path, tmp_path / "staging")
+
+
+@pytest.mark.parametrize("left", ["torn", "of another device"])
+def test_a_checkpoint_that_cannot_be_gone_on_from_is_begun_anew(tmp_path, left):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "this run")
+    if left == "torn":
+        checkpoint.path.write_bytes(b"PK\x03\x04 half of it")
+    else:
+        Checkpoint(checkpoint.path, "another run").save({"epochs_done": 1})
+    assert _left(checkpoint) is None
+    assert not checkpoint.path.exists()
+    checkpoint.save({"epochs_done": 1})
+    assert _left(checkpoint) == {"epochs_done": 1}
+
+
+@pytest.mark.gpu
+def test_a_night_on_the_gpu_goes_on_where_it_stopped_and_makes_a_bundle(settings, tmp_path):
+    champion = bundle.load(settings.models_folder / "wnet-pbc")
+    core = load_pixels(read_folder(shipped.folder("core")), profile("whole"))
+    other = np.clip(core.images * np.array([0.9, 0.6, 1.1]), 0, 255).astype(np.uint8)
+    digests = tuple(f"{i:064x}" for i in range(len(other)))
+    cells = LabCells(other, core.labels, np.arange(len(other)) // 20, np.ones(len(other), np.bool_), digests)
+    snapshot.save(tmp_path, Snapshot(cells, cells.take(slice(0, 40)), {}))
+    asked = settings.model_copy(update={"nightly_device": "cuda", "base_data": None})
+    recipe = replace(NIGHTLY, epochs=3)
+
+    class Killed(BaseException):
+        pass
+
+    def die(_):
+        raise Killed
+
+    with pytest.raises(Killed):
+        train(asked, "2031-05-01", champion, tmp_path, tmp_path / "staging", recipe=recipe, on_epoch=die)
+    seen = []
+    told = train(
+        asked, "2031-05-01", champion, tmp_path, tmp_path / "staging", recipe=recipe,
+        on_epoch=lambda epoch: seen.append(epoch.number),
+    )  # fmt: skip
+    assert seen == [2, 3]
+    assert told["device"] == "cuda"
+    assert bundle.load(tmp_path / "staging" / told["folder"]).manifest.parent == champion.bundle_id

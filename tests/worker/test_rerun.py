@@ -1,0 +1,114 @@
+"""`worker rerun`: old slides under another bundle beside what was reported; nothing is stored."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from sqlmodel import select
+
+from smear import bundle as bundles
+from smear.cells import CELL_TYPES
+from smear.picture_store import PictureStore
+from smear.review_tables import LabelRow, SignatureRow, UserRow
+from smear.shipped import shipped_bundle
+from smear.tables import CellRow, RevisionRow, key, utc_now
+from worker.engines.face import empty_answer
+from worker.install import prepare
+from worker.models import ServingEngine
+from worker.reading import SlideReader
+from worker.rerun import Rerun
+from worker.work import Work
+
+
+class AllMonocytes:
+    """An engine of one opinion."""
+
+    name = "fake-fp32"
+
+    def infer(self, images):
+        logits, features = empty_answer(len(images))
+        logits[:], features[:] = np.eye(5, dtype=np.float32)[CELL_TYPES.index("monocyte")] * 9, 0
+        return logits, features
+
+
+@pytest.fixture
+def classified(settings, sqlite_store, make_slide, queue_slide, fake_engine):
+    """A slide of 60 pictures, classified, its pictures kept; the revision's row."""
+    prepare(settings)
+    make_slide(settings.sources[0].root, "S-1", 60)
+    kept = PictureStore(settings.pictures_folder)
+    serving = ServingEngine(sqlite_store, settings.models_folder, lambda _: fake_engine)
+    revision = queue_slide(sqlite_store, "S-1")
+    Work(settings, sqlite_store, serving, SlideReader(1, keep=kept.put)).do(revision)
+    return revision
+
+
+@pytest.fixture
+def again(settings, sqlite_store):
+    """again(): the slides under a bundle that calls every cell a monocyte."""
+    return lambda *names: list(
+        Rerun(sqlite_store, settings, bundles.load(shipped_bundle()), AllMonocytes()).slides(names)
+    )
+
+
+def test_a_slide_is_shown_beside_what_the_model_reported_and_nothing_is_stored(classified, again, sqlite_store, dump):
+    before = dump(sqlite_store)
+    (told,) = again("S-1")
+    assert dump(sqlite_store) == before
+    reported, rerun = told["reported"], told["rerun"]
+    assert (told["slide_id"], told["state"], reported["by"], told["pictures_gone"]) == ("S-1", "classified", "model", 0)
+    assert sum(reported["counts"].values()) == 60
+    assert len([n for n in reported["counts"].values() if n]) > 1
+    assert rerun["counts"] == {t: 60 if t == "monocyte" else 0 for t in CELL_TYPES}
+    assert rerun["percent"]["monocyte"] == 100
+    assert told["called_otherwise"] == 60 - reported["counts"]["monocyte"]
+
+
+def test_what_people_signed_is_what_was_reported(classified, again, sqlite_store):
+    with sqlite_store.write() as session:
+        user = UserRow(name="maria", full_name="Maria", role="technologist", password_hash="-", must_change=False,  # noqa: S106 - opens nothing
+                       active=True, created_at=utc_now())  # fmt: skip
+        session.add(user)
+        session.flush()
+        for cell in session.exec(select(CellRow)).all():
+            session.add(LabelRow(cell=key(cell.id), label="monocyte", user=key(user.id), at=utc_now(),
+                                 revision=classified, version=1))  # fmt: skip
+        counts = dict.fromkeys(CELL_TYPES, 0) | {"monocyte": 60}
+        session.add(SignatureRow(revision=classified, user=key(user.id), role="technologist", meaning="reviewed",
+                                 at=utc_now(), result={"bundle": "b@1", "counts": counts, "percent": None,
+                                                       "ci95": None}))  # fmt: skip
+        session.get_one(RevisionRow, classified).state = "signed"
+    (told,) = again("S-1")
+    assert told["reported"] == {"by": "people", "bundle": "b@1", "counts": counts, "percent": None, "ci95": None}
+    assert told["called_otherwise"] == 0
+
+
+def test_pictures_come_by_content_from_where_they_are_kept_else_from_the_source_else_are_told_gone(
+    classified, again, settings, worker
+):
+    source = settings.sources[0].root / "S-1"
+    one = min(source.iterdir())
+    # The same name with other bytes is not what was reported on.
+    one.write_bytes(sorted(source.iterdir())[1].read_bytes())
+    assert again("S-1")[0]["pictures_gone"] == 0
+    shutil.rmtree(settings.pictures_folder)
+    (told,) = again("S-1")
+    assert (told["pictures_gone"], told["rerun"]["cells"]["total"]) == (1, 59)
+    shutil.rmtree(source)
+    (told,) = again("S-1")
+    assert (told["pictures_gone"], told["rerun"]) == (60, None)
+    done = worker("rerun", "--bundle", "wnet-pbc", "S-1")
+    assert (done.returncode, "60 pictures are gone" in done.stdout) == (1, True)
+
+
+def test_the_command_shows_it_for_one_slide_or_all_and_names_what_is_not_there(classified, worker, queue_slide):
+    done = worker("rerun", "--bundle", "wnet-pbc", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert sum(told["rerun"]["counts"].values()) + told["rerun"]["cells"]["outside"] == 60
+    assert told["rerun"]["bundle"] == told["reported"]["bundle"]
+    table = worker("rerun", "S-1", "S-9", "--bundle", shipped_bundle())
+    assert (table.returncode, "otherwise" in table.stdout) == (1, True)
+    assert "no finished slide 'S-9'" in table.stderr
+    assert worker("rerun", "--bundle", "nonsense").returncode == 2
