@@ -5,7 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: setup run demo test lint check bench bench-train bench-engines bench-watch bench-review nightly-demo nightly-campaign nightly-load nightly-publish audit faults clean
+.PHONY: setup run demo test lint check bench bench-train bench-engines bench-watch bench-review page-pictures nightly-demo nightly-campaign nightly-load nightly-publish audit faults clean
 
 # --- environments: stamps remember which set is installed, and go stale with what defines it -------------------
 
@@ -62,6 +62,10 @@ bench-train: $(VENV)/.everything
 
 bench-review: $(VENV)/.everything
 	@$(BIN)/python tests/bench/bench_review.py
+
+# What the page looks like, from the real service, to docs/pictures/.
+page-pictures: $(VENV)/.everything
+	@$(BIN)/python tests/bench/page_pictures.py
 
 bench-engines: $(VENV)/.everything
 	@$(BIN)/python tests/bench/bench_engines.py

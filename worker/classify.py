@@ -62,7 +62,9 @@ class SlideResult:
             return "no pictures in its folder"
         if all(cell.state in {"misfit", "unreadable"} for cell in self.cells):
             first = self.problems[0]
-            return f"none of its {len(self.files)} pictures could be used; {first['file']}: {first['reason']}"
+            n = len(self.files)
+            every = "its only picture could not" if n == 1 else f"none of its {n} pictures could"
+            return f"{every} be used; {first['file']}: {first['reason']}"
         return None
 
     def flags(self, intervals: Intervals, wbc_10e9_L: float | None = None) -> list[dict[str, Any]]:  # noqa: N803 - the unit's own spelling

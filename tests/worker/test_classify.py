@@ -113,6 +113,6 @@ def test_a_slide_of_nothing_usable_says_why(drop, run):
     assert run().failure == "no pictures in its folder"
     (drop / "S-1" / "x.jpg").write_bytes(b"")
     result = run()
-    assert result.failure == "none of its 1 pictures could be used; x.jpg: empty file"
+    assert result.failure == "its only picture could not be used; x.jpg: empty file"
     told = result.to_object(source="default", slide_id="S-1")
     assert (told["state"], told["percent"], told["cells"]["unreadable"]) == ("failed", None, 1)
