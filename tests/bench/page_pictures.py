@@ -140,7 +140,7 @@ def main() -> None:
             ),
             120,
         )
-        address = next(word for word in service.said().split() if word.startswith("http://127.0.0.1:")).rstrip("/")
+        address = service.page().rstrip("/")
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"]

@@ -92,6 +92,23 @@ class Service:
         found = {p.pid: p for p in [*children, *orphans] if p.pid not in {self._process.pid, os.getpid()}}
         return [p for p in found.values() if name is None or COMMANDS[name] in _command_of(p)]
 
+    def doors(self) -> dict[tuple[str, int], str]:
+        """Where this service listens for the network: the command by (address, port)."""
+        found = {}
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                found |= {
+                    tuple(c.laddr): _command_of(process)
+                    for c in process.net_connections("inet")
+                    if c.status == psutil.CONN_LISTEN
+                }
+        return found
+
+    def page(self) -> str:
+        """The review page's address, once it has been printed."""
+        self.wait_for(lambda: "Review page: http://" in self.said(), 30)
+        return next(word for word in self.said().split() if word.startswith("http://127.0.0.1:"))
+
     def kill(self, name: str) -> None:
         """`kill -9` the whole process tree of one line of the Procfile, and see it gone."""
         tree: set[psutil.Process] = set()

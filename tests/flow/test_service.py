@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 from service import PROJECT
@@ -163,9 +165,12 @@ def test_a_second_start_says_that_it_runs_already(service):
     assert len(service.processes("watcher")) == 1
 
 
-def test_nothing_listens_on_tcp_and_nobody_else_may_enter(service):
-    listening = [c for p in service.processes() for c in p.net_connections("inet") if c.status == "LISTEN"]
-    assert listening == []
+def test_the_page_alone_listens_and_on_this_machine_alone_and_nobody_else_may_enter(service):
+    page = service.page()
+    service.wait_for(lambda: "one-time" in service.said(), 10)
+    with urlopen(f"{page}healthz", timeout=60) as answer:  # noqa: S310 - our own page
+        assert answer.status == 200
+    assert list(service.doors()) == [("127.0.0.1", urlsplit(page).port)]
     sockets = Settings(_env_file=None, var=service.var).socket_folder
     assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
 

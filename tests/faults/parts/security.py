@@ -9,10 +9,12 @@ import sys
 import uuid
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from faults.ground_truth import PROJECT
 from faults.part import Part
 from faults.scene import Scene
+from service import COMMANDS
 
 
 #: Words that stand in a slide's name, in its sidecar, in the settings; none may be in any log.
@@ -69,8 +71,10 @@ def forged(pwned: Path) -> dict[str, str]:
 
 def _security(scene: Scene) -> None:
     service = scene.service()
-    listening = [c for p in service.processes() for c in p.net_connections("inet") if c.status == "LISTEN"]
-    assert not listening, f"a door to the network is open: {listening}"
+    port = urlsplit(service.page()).port
+    doors = service.doors()
+    assert list(doors) == [("127.0.0.1", port)], f"a door to the network is open: {doors}"
+    assert COMMANDS["page"] in doors["127.0.0.1", port], f"another than the page listens: {doors}"
 
     pwned = scene.folder / "pwned"
     with service.broker() as broker:
