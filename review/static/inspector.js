@@ -12,6 +12,8 @@ let wished = null;
 let of = null;
 
 document.getElementById("portrait")?.addEventListener("error", (event) => { event.target.hidden = true; });
+// A reference cell whose picture was purged since shows nothing, rather than a broken picture.
+document.addEventListener("error", (event) => { if (event.target.matches?.(".refs img")) event.target.remove(); }, true);
 
 export const named = (label, kind) => `${label === "outside" ? "outside the five" : label}${kind ? `, ${kind.replaceAll("_", " ")}` : ""}`;
 
@@ -37,7 +39,7 @@ export function show() {
   opinions.replaceChildren();
   row(opinions, "Analyser", told.analyser);
   row(opinions, "Model", told.proposal ? `${named(told.proposal)}${p ? ` ${(100 * Math.max(...p)).toFixed(0)} %` : ""}` : told.problem || "not classified");
-  row(opinions, told.by || "Person", told.label ? named(told.label, told.kind) : "–");
+  row(opinions, told.by || "Person", told.label ? named(told.label, told.kind) : "not yet");
   const bars = document.getElementById("i-bars");
   bars.hidden = !p;
   bars.replaceChildren();
