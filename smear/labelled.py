@@ -42,8 +42,8 @@ class LabelledCell:
 def read_folder(folder: Path, min_per_type: int = 1) -> list[LabelledCell]:
     """Every labelled picture of a data folder, ordered by type and name.
 
-    Raises BadDataFolder: no such folder, an unknown type, fewer than `min_per_type` pictures of a type, or one
-    picture under two labels.
+    Raises BadDataFolder: no such folder, an unknown type, fewer than `min_per_type` pictures of a type, one picture
+    under two labels, a picture's name on what is no file, or a `metadata.csv` that cannot be read.
     """
     if not folder.is_dir():
         raise BadDataFolder(f"no data folder at {folder}")
@@ -54,6 +54,8 @@ def read_folder(folder: Path, min_per_type: int = 1) -> list[LabelledCell]:
         if cell_type is None:
             raise BadDataFolder(f"{sub.name!r} in {folder} is none of: {', '.join(CELL_TYPES)}")
         files = sorted(p for p in sub.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+        if odd := next((p for p in files if not p.is_file()), None):
+            raise BadDataFolder(f"{odd} is called as a picture, but it is no file")
         with ThreadPoolExecutor() as pool:
             hashes = pool.map(lambda p: hashlib.sha256(p.read_bytes()).hexdigest(), files)
             cells += [
@@ -112,11 +114,27 @@ def load_pixels(
     return Pixels(images, labels, [c for c, _ in kept], refused)
 
 
-def _groups(metadata: Path) -> dict[str, str]:
+def read_metadata(metadata: Path) -> list[dict[str, str]]:
+    """The rows of a data folder's `metadata.csv`, none where there is no such file.
+
+    Raises BadDataFolder for one that cannot be read, or names no pictures: groups that were lost without a word would
+    stand on both sides of a split.
+    """
     if not metadata.is_file():
-        return {}
-    with metadata.open(newline="", encoding="utf-8") as file:
-        return {row["file"]: row["group"] for row in csv.DictReader(file) if row.get("group") and row.get("file")}
+        return []
+    try:
+        with metadata.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before the first name
+            reader = csv.DictReader(file)
+            columns, rows = reader.fieldnames or (), list(reader)
+    except (UnicodeError, csv.Error) as error:
+        raise BadDataFolder(f"{metadata} cannot be read as comma-separated UTF-8: {error}") from None
+    if columns and "file" not in columns:
+        raise BadDataFolder(f"the first line of {metadata} names no column 'file', between commas")
+    return rows
+
+
+def _groups(metadata: Path) -> dict[str, str]:
+    return {row["file"]: row["group"] for row in read_metadata(metadata) if row.get("group") and row.get("file")}
 
 
 def _refuse_two_labels(cells: list[LabelledCell]) -> None:

@@ -1,6 +1,7 @@
 """A training run's state on disk, so that a run that broke off goes on where it was and ends the same."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,14 @@ class Checkpoint:
         save_whole({"identity": self.identity, "state": state}, self.path)
 
     def load(self) -> dict[str, Any] | None:
-        """The saved state, None where there is none; raises OtherRun."""
+        """The saved state, None where there is none; raises OtherRun and DamagedCheckpoint."""
         if not self.path.is_file():
             return None
         try:
             saved = torch.load(self.path, weights_only=True)
             found = saved["identity"]
         except Exception as error:  # whatever torch makes of a file that is none of its own
-            raise DamagedCheckpoint(f"{self.path} is damaged; remove it, and its run begins again") from error
+            raise DamagedCheckpoint(_damaged(self.path)) from error
         if found != self.identity:
             raise OtherRun(
                 f"{self.path.parent} holds an unfinished run with other data or settings;"
@@ -64,8 +65,27 @@ class Checkpoint:
         state: dict[str, Any] = saved["state"]
         return state
 
+    def resume(self, restore: Callable[[dict[str, Any]], object]) -> None:
+        """Hand what was saved, if anything was, to `restore`; raises OtherRun and DamagedCheckpoint."""
+        if (state := self.load()) is None:
+            return
+        try:
+            restore(state)
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RuntimeError,
+        ) as error:  # parts that lack or do not fit
+            raise DamagedCheckpoint(_damaged(self.path)) from error
+
     def remove(self) -> None:
         """Forget the run, once its result is written."""
         self.path.unlink(missing_ok=True)
         if self.path.parent.is_dir() and not any(self.path.parent.iterdir()):
             self.path.parent.rmdir()
+
+
+def _damaged(path: Path) -> str:
+    return f"{path} is damaged; remove it, and its run begins again"

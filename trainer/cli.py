@@ -1,5 +1,7 @@
 """The `trainer` command: translate the call, do it, translate back."""
 
+import io
+import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -68,6 +70,9 @@ Network = Annotated[Path, typer.Argument(help="A bundle's folder, or the checkpo
 
 def main() -> None:
     """Entry point of the console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Folders may be called what a terminal's encoding cannot write: then escapes stand there.
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()
 
 
@@ -165,7 +170,7 @@ def fit(
         order = produce.Order(
             "fit", out, name, data, profile_of(geometry), _with_inner_split(recipes.recipe(recipe), epochs), seed,
             bundle.load(init) if init else None, elsewhere, outside, None, skip_unusable,
-            cross_validated.read(cv) if cv else None,
+            cross_validated.read(cv) if cv else None, cv,
         )  # fmt: skip
         _make(order, across, threads, console, json)
 

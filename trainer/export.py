@@ -63,7 +63,10 @@ def network_bytes(weights: Mapping[str, Tensor]) -> bytes:
 
 def weights_from_bundle(bundle: Bundle) -> dict[str, Tensor]:
     """The state dict, float32, that a bundle's ONNX file holds; BadBundle where it is no W-Net of ours."""
-    model: ModelProto = onnx.load(bundle.network)
+    try:
+        model: ModelProto = onnx.load(bundle.network)
+    except Exception as error:  # whatever protobuf makes of a file that is none of its own
+        raise BadBundle(f"{bundle.folder}: its network is no ONNX file") from error
     stored = {item.name: item for item in model.graph.initializer}
     weights = {}
     for name, expected in WNet().state_dict().items():

@@ -16,8 +16,7 @@ def make(order: produce.Order, bars: Bars) -> Bundle:
     terminal.say_refused(loaded.refused, bars.progress.console)
     training = Training(order.recipe, loaded, order.seed, weights_from_bundle(order.init) if order.init else None)
     checkpoint = produce.checkpoint_of(order, loaded)
-    if (state := checkpoint.load()) is not None:
-        training.restore(state)
+    checkpoint.resume(training.restore)
     on_step, on_epoch = bars.training(training.epochs_done, order.recipe.epochs, training.steps_per_epoch)
     run(training, checkpoint, on_epoch, on_step)
     made = produce.produce(order, choice, loaded, training.average, others)

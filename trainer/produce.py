@@ -1,6 +1,7 @@
 """From trained weights to a bundle: export, calibrate, judge, write the card."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +36,8 @@ class Order:
 
     `elsewhere` is a data folder of another laboratory's cut cells, `outside` one of cells outside the five
     (`DIR/<kind>/`); the network is never trained on either. `replay` is a data folder whose cells are trained on beside
-    those of `data`; `cross_validated` what the bundle is to tell of a cross-validation of its recipe.
+    those of `data`; `cross_validated` what the bundle is to tell of a cross-validation of its recipe, which lies in
+    `cv`.
     """
 
     verb: Literal["fit", "finetune"]
@@ -51,6 +53,7 @@ class Order:
     replay: Path | None = None
     skip_unusable: bool = False
     cross_validated: dict[str, Any] | None = None
+    cv: Path | None = None
 
     @property
     def command(self) -> str:
@@ -66,10 +69,11 @@ class Order:
             "init": self.init.manifest.name if self.init else None,
             "elsewhere": _name_of(self.elsewhere) if self.elsewhere else None,
             "outside": _name_of(self.outside) if self.outside else None,
+            "cv": _name_of(self.cv) if self.cv else None,
         }
         across = self.init is not None and self.init.manifest.geometry != self.geometry.name
         words = ["trainer", self.verb, *(f"--{k} {v}" for k, v in options.items() if v is not None)]
-        return " ".join(words + ["--across-geometries"] * across)
+        return " ".join(words + ["--across-geometries"] * across + ["--skip-unusable"] * self.skip_unusable)
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,14 @@ def read_others(order: Order) -> Others:
 
 
 def check_name(out: Path, name: str) -> None:
-    """Raise BadOrder, before anything costly, for a name that a bundle cannot have or that is taken."""
+    """Raise BadOrder, before anything costly, for a name that a bundle cannot have or that is taken, and for a place
+    where none can be written.
+    """
+    there = next(folder for folder in (out, *out.absolute().parents) if os.path.lexists(folder))
+    if not there.is_dir():
+        raise BadOrder(f"{there} is no folder")
+    if not os.access(there, os.W_OK):
+        raise BadOrder(f"nothing can be written into {there}")
     try:
         TypeAdapter(BundleName).validate_python(name)
     except ValidationError:

@@ -245,7 +245,8 @@ def _model(kind: type[_Kind], file: Path) -> _Kind:
 
 def _cells(file: Path) -> Cells:
     try:
-        table = pq.read_table(file, columns=list(_COLUMNS))
+        with file.open("rb") as content:  # pyarrow takes no path that is no UTF-8
+            table = pq.read_table(content, columns=list(_COLUMNS))
     except (pa.ArrowException, OSError) as error:
         raise UnfinishedRun(f"{file} cannot be read: {' '.join(str(error).split())}") from None
     if missing := [name for name in _COLUMNS if name not in table.column_names]:

@@ -1,6 +1,5 @@
 """The hold-out and the sample slides, drawn once by content hash; no shipped model trains on either."""
 
-import csv
 import filecmp
 import json
 import shutil
@@ -14,7 +13,7 @@ import simplejpeg
 
 from smear.cells import CELL_TYPES, CellType
 from smear.geometry import prepare, profile
-from smear.labelled import BadDataFolder, LabelledCell, read_folder
+from smear.labelled import BadDataFolder, LabelledCell, read_folder, read_metadata
 from smear.pictures import MisfitPicture, UnreadablePicture
 from trainer.draw import by_content, put_aside
 
@@ -113,10 +112,7 @@ def _counts(rng: np.random.Generator) -> list[list[int]]:
 
 
 def _marked_as_samples(metadata: Path) -> set[str]:
-    if not metadata.is_file():
-        return set()
-    with metadata.open(newline="", encoding="utf-8") as file:
-        return {row["file"] for row in csv.DictReader(file) if row.get("sample") == "1" and row.get("file")}
+    return {row["file"] for row in read_metadata(metadata) if row.get("sample") == "1" and row.get("file")}
 
 
 def _write_holdout(cells: list[LabelledCell], folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What the trainer shows a person: progress and tables on standard error, one JSON object a line on standard output."""
 
+import errno
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ _BAD_CALLS: Final = (
     BadDataFolder, BadBundle, BadOrder, OtherRun, AlreadyDrawn, PlainError,
     FileExistsError, FileNotFoundError, NotADirectoryError, PermissionError,
 )  # fmt: skip
+#: The same of errors that have no class of their own.
+_BAD_CALL_ERRNOS: Final = frozenset({errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR})
 
 
 @contextmanager
@@ -46,6 +49,9 @@ def plain_errors(console: Console) -> Iterator[None]:
         _say(console, str(error))
         raise typer.Exit(BAD_CALL) from None
     except (BrokeOff, OSError) as error:
+        if isinstance(error, OSError) and error.errno in _BAD_CALL_ERRNOS:
+            _say(console, str(error))
+            raise typer.Exit(BAD_CALL) from None
         _say(console, f"{error}; what was done is kept, the same command goes on from there")
         raise typer.Exit(BROKE_OFF) from None
     except KeyboardInterrupt:

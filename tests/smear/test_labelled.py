@@ -1,5 +1,7 @@
 """Labelled data folders: what is read from them, and what is refused."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,35 @@ def test_pixels_are_in_the_order_of_their_cells_and_refused_pictures_set_aside(d
     assert [CELL_TYPES[label] for label in pixels.labels] == [c.cell_type for c in pixels.cells]
     ((cell, reason),) = pixels.refused
     assert (cell.cell_type, reason) == ("eosinophil", "not a JPEG, PNG, BMP or TIFF picture")
+
+
+def _groups(data):
+    return {f"{cell.path.parent.name}/{cell.path.name}": cell.group for cell in read_folder(data) if cell.group}
+
+
+def test_the_mark_that_spreadsheets_put_before_the_first_column_costs_no_group(data):
+    (data / "metadata.csv").write_text("file,label,group\nbasophil/1.jpg,basophil,P-3\n", encoding="utf-8-sig")
+    assert _groups(data) == {"basophil/1.jpg": "P-3"}
+    (data / "metadata.csv").write_bytes(b"")
+    assert _groups(data) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"file;label;group\nbasophil/1.jpg;basophil;P-3\n", r"names no column 'file', between commas"),
+        (b"file,label,group\nbasophil/\xe4.jpg,basophil,P-3\n", r"metadata\.csv cannot be read as .* UTF-8: .*0xe4"),
+        (b'file,label,group\n"' + b"x" * 200_000 + b'",a,b\n', r"metadata\.csv cannot be read as .*field limit"),
+    ],
+)
+def test_groups_that_cannot_be_read_are_not_lost_without_a_word(data, content, said):
+    (data / "metadata.csv").write_bytes(content)
+    with pytest.raises(BadDataFolder, match=said):
+        read_folder(data)
+
+
+@pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: p.symlink_to("nowhere"), os.mkfifo])
+def test_what_is_called_as_a_picture_but_is_no_file_is_named(data, make):
+    make(data / "basophil" / "x.jpg")
+    with pytest.raises(BadDataFolder, match=r"basophil/x\.jpg is called as a picture, but it is no file"):
+        read_folder(data)

@@ -97,7 +97,8 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         }
         for t in CELL_TYPES:
             columns[f"p_{t}"] = pa.array([0.8 if t == p else 0.05 for p in predicted], pa.float32())
-        pq.write_table(pa.table(columns), run / "cells.parquet")
+        with (run / "cells.parquet").open("wb") as file:
+            pq.write_table(pa.table(columns), file)
         results = [_fold(fold, folds, keys, predicted) for fold in range(folds)]
         (run / "cv.json").write_text(json.dumps({"folds": results, "seconds": 5400.0}))
         (run / "run.json").write_text(json.dumps(_run_info(folds, per_type) | (info or {})))

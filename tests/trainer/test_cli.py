@@ -1,11 +1,14 @@
+import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
@@ -13,6 +16,7 @@ from typer.testing import CliRunner
 from smear import bundle, shipped
 from smear.cells import CELL_TYPES
 from trainer import cli, make, terminal
+from trainer.checkpoint import Checkpoint
 from trainer.recipes import BEST
 
 
@@ -236,3 +240,68 @@ def test_importing_the_trainer_does_nothing():
     code = "import sys, trainer.cli; sys.exit(bool({'celery', 'openvino', 'worker'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def _other_network(shipped_bundle, folder, network: bytes):
+    """A whole bundle but for its network."""
+    folder.mkdir()
+    (folder / "wnet.onnx").write_bytes(network)
+    (folder / "MODEL_CARD.md").write_bytes((shipped_bundle.folder / "MODEL_CARD.md").read_bytes())
+    manifest = json.loads((shipped_bundle.folder / "manifest.json").read_text())
+    manifest["files"]["wnet.onnx"] = hashlib.sha256(network).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def _identity() -> bytes:
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("a", "b")]
+    graph = helper.make_graph([helper.make_node("Identity", ["a"], ["b"])], "identity", values[:1], values[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("network", "started", "judged"),
+    [
+        (b"no network at all", "its network is no ONNX file", "is no network that ONNX Runtime can run"),
+        (_identity(), "its network holds no conv1.weight", "is no W-Net: it takes or gives something else"),
+    ],
+)
+def test_a_bundle_of_another_network_is_refused_wherever_it_is_given(
+    network, started, judged, shipped_bundle, make_data, tmp_path
+):
+    other, data = _other_network(shipped_bundle, tmp_path / "other", network), make_data()
+    for command in ("fit", "finetune"):
+        result = trainer(command, "--init", other, "--data", data, "--name", "x", "--out", tmp_path / "models")
+        assert result.exit_code == 2
+        assert started in _one_sentence(result)
+    result = trainer("evaluate", other, "--data", data, "--geometry", "whole")
+    assert result.exit_code == 2
+    assert judged in _one_sentence(result)
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "loop"])
+def test_a_place_where_no_bundle_can_be_written_is_refused_before_training(place, make_data, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    result = trainer("fit", "--data", make_data(), "--name", "x", "--geometry", "whole", "--out", tmp_path / place)
+    assert result.exit_code == 2
+    assert "is no folder" in _one_sentence(result)
+    assert "reading pictures" not in result.stderr
+
+
+def test_a_checkpoint_without_all_its_parts_is_damaged(make_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(Checkpoint, "load", lambda _: {"network": {}})
+    call = ["fit", "--data", make_data(), "--name", "x", "--geometry", "whole", "--epochs", 1]
+    result = trainer(*call, "--out", tmp_path / "models")
+    assert result.exit_code == 2
+    assert "checkpoint.pt is damaged; remove it, and its run begins again" in _one_sentence(result)
+
+
+def test_a_folder_whose_name_no_terminal_can_write_is_shown_with_escapes(make_run):
+    odd = make_run("odd\udcff", wrong={("basophil", 0): "monocyte"})
+    code = "from trainer.cli import main; main()"
+    call = [sys.executable, "-c", code, "compare", odd, make_run("other")]
+    done = subprocess.run(call, capture_output=True, text=True, check=False, env=os.environ | {"LC_ALL": "C.UTF-8"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "odd\\udcff" in done.stdout

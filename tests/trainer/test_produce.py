@@ -1,13 +1,19 @@
+import json
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
 
 from smear.bundle import Bundle
 from smear.cells import CELL_TYPES
+from smear.geometry import profile
 from trainer import produce
 from trainer.card import _rare
-from trainer.recipes import Recipe
+from trainer.recipes import BEST, Recipe
+
+
+MEASUREMENTS = Path(__file__).parents[2] / "docs" / "measurements"
 
 
 def test_the_shipped_bundle_is_honest_about_where_it_comes_from(shipped_bundle: Bundle):
@@ -17,7 +23,8 @@ def test_the_shipped_bundle_is_honest_about_where_it_comes_from(shipped_bundle: 
     assert manifest.recipe["epochs"] > 1
     assert sum(manifest.training_mix.values()) == pytest.approx(1, abs=1e-5)
     assert set(manifest.training_mix) == set(CELL_TYPES)
-    assert set(manifest.scores) >= {"inner", "holdout", "holdout_originals", "elsewhere", "outside"}
+    parts = {"inner", "holdout", "holdout_originals", "elsewhere", "outside", "cross_validation"}
+    assert set(manifest.scores) >= parts
     for part in ("holdout", "holdout_originals"):
         assert manifest.scores[part]["images"] == 595
         assert manifest.scores[part]["class_average"] >= 0.95
@@ -65,3 +72,29 @@ def test_a_name_that_is_taken_is_refused_before_training(tmp_path):
     produce.check_name(tmp_path, "free")
     with pytest.raises(produce.BadOrder, match="never edited"):
         produce.check_name(tmp_path, "taken")
+
+
+def test_the_shipped_bundles_cross_validation_is_the_published_one_and_better_than_the_papers(shipped_bundle: Bundle):
+    published = json.loads((MEASUREMENTS / "cv-best-50.json").read_text(encoding="utf-8"))
+    told = shipped_bundle.manifest.scores["cross_validation"]
+    for key in ("recipe", "epochs", "seed", "data", "data_sha256", "views"):
+        assert told[key] == published[key], key
+    assert told["folds"] == len(published["folds"]) == 10
+    assert told["pooled"]["recall"] == published["pooled"]["recall"]
+    assert (told["recipe"], told["epochs"]) == (
+        shipped_bundle.manifest.recipe["name"],
+        shipped_bundle.manifest.recipe["epochs"],
+    )
+    # The paper's (Jung et al., 2019, Table 3): 0.97, basophils 0.95.
+    assert told["pooled"]["class_average"] >= 0.985
+    assert told["pooled"]["ci95"]["class_average"][0] >= 0.98
+    assert min(told["pooled"]["recall"].values()) >= 0.97
+    short = json.loads((MEASUREMENTS / "cv-best-20.json").read_text(encoding="utf-8"))
+    assert short["pooled"]["class_average"] >= 0.978
+
+
+def test_the_command_that_makes_a_bundle_again_names_all_that_decides(tmp_path):
+    order = produce.Order(
+        "fit", tmp_path, "x", tmp_path / "pbc", profile("di60"), BEST, cv=tmp_path / "run-7", skip_unusable=True
+    )  # fmt: skip
+    assert order.command.endswith(" --seed 0 --cv run-7 --skip-unusable")

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from trainer.cv import plan as planning
 from trainer.cv import result
-from trainer.cv.folder import WORK, is_done, write_json
+from trainer.cv.folder import CHECKPOINT, WORK, folder_of, is_done, write_json
 from trainer.cv.laid_down import lay_down
 from trainer.cv.live import live
 from trainer.cv.plan import Order, Plan
@@ -56,6 +56,9 @@ def cross_validate(plan: Plan, jobs: int, console: Console, started: float) -> d
 
     write_report(out, plan.order.data, plan.order.geometry)
     shutil.rmtree(out / WORK, ignore_errors=True)
+    for fold in plan.folds:
+        # 200 MB, left by a process that was killed between its result and its end.
+        (folder_of(out, fold) / CHECKPOINT).unlink(missing_ok=True)
     return found
 
 

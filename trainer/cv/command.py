@@ -1,5 +1,6 @@
 """The command `trainer cv`: translate the call, do it, translate back."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -79,7 +80,8 @@ def carry_out(order: Order, jobs: int, console: Console, started: float) -> dict
     with held(order.out):
         with terminal.bars(console) as bars:
             plan = prepare(order, bars.reading(None))
-        terminal.say_refused(plan.pixels.refused, console)
+        for pixels in (plan.pixels, plan.elsewhere):
+            terminal.say_refused(pixels.refused if pixels else [], console)
         return cross_validate(plan, jobs, console, started)
 
 
@@ -95,13 +97,14 @@ def check(order: Order, across: bool) -> None:
     produce.check_init(order.init, order.geometry, across)
     if order.tune and order.folds < LEAST_TUNED:
         raise produce.BadOrder(f"--tune scores one fold on another, so it needs --folds {LEAST_TUNED} at least")
-    if order.out.resolve().is_relative_to(order.data.resolve()):
+    # Links may go round, which Path.resolve ends with a traceback.
+    out, data = (Path(os.path.realpath(folder)) for folder in (order.out, order.data))
+    if out.is_relative_to(data):
         raise produce.BadOrder(f"{order.out} lies in the data folder, which is only read; choose another folder")
-    data = order.data.resolve().name
-    if order.init is not None and data in order.init.manifest.data.name.split(" and "):
+    if order.init is not None and data.name in order.init.manifest.data.name.split(" and "):
         raise produce.BadOrder(
-            f"{order.init.bundle_id} was trained on {data}: it has seen the cells that each fold is tested on; if these"
-            " are others, give the data folder another name"
+            f"{order.init.bundle_id} was trained on {data.name}: it has seen the cells that each fold is tested on; if"
+            " these are others, give the data folder another name"
         )
 
 

@@ -24,7 +24,17 @@ from smear.plain import PlainError
 from trainer.calibrate import fit_temperature
 from trainer.checkpoint import Checkpoint
 from trainer.colours import all_standardised
-from trainer.cv.folder import CURVE, PROBABILITIES, WORK, folder_of, is_done, save_array, variant_file, write_json
+from trainer.cv.folder import (
+    CHECKPOINT,
+    CURVE,
+    PROBABILITIES,
+    WORK,
+    folder_of,
+    is_done,
+    save_array,
+    variant_file,
+    write_json,
+)
 from trainer.fit import Images
 from trainer.learning import Answers, BrokeOff, Epoch, run
 from trainer.memory import keep_freed
@@ -51,7 +61,7 @@ def main() -> None:
         sys.stderr.close()  # the parent is gone, and with it whoever would read of it
         sys.exit(BROKE_OFF)
     except (BrokeOff, PlainError, OSError) as error:
-        _say(error=str(error))
+        _say(error=str(error), for_good=isinstance(error, PlainError))
         sys.exit(BROKE_OFF)
     except Exception as error:  # noqa: BLE001
         # At the edge of the process: the person gets a sentence, whoever mends it the traceback.
@@ -85,13 +95,17 @@ def _train(out: Path, fold: int, folder: Path) -> None:
     learner = model.learner(recipe, data, order["seed"] * 1000 + fold, weights, device)
     identity = {key: order[key] for key in ("geometry", "data_sha256", "assignment_sha256", "seed", "init", "tune")}
     identity |= {"recipe": asdict(recipe), "fold": fold} | ({"share": order["share"]} if "share" in order else {})
-    checkpoint = Checkpoint(folder / "checkpoint.pt", json.dumps(identity, sort_keys=True))
+    checkpoint = Checkpoint(folder / CHECKPOINT, json.dumps(identity, sort_keys=True))
     curve: list[dict[str, Any]] = []
     seconds_before = 0.0
-    if (state := checkpoint.load()) is not None:
+
+    def restore(state: dict[str, Any]) -> None:
+        nonlocal curve, seconds_before
         curve, seconds_before = json.loads(state.pop("curve")), state.pop("seconds")
         learner.restore(state)
         del curve[learner.epochs_done :]
+
+    checkpoint.resume(restore)
     since = seconds_before - started
     last_said = 0.0
     observed = model.observed_cells

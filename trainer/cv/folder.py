@@ -11,6 +11,8 @@ import numpy.typing as npt
 #: What the fold processes read; removed when the run is finished.
 WORK: Final = "work"
 CURVE: Final = "curve.json"
+#: A fold's state while it trains; removed when it has its result.
+CHECKPOINT: Final = "checkpoint.pt"
 #: (n, 5) float32 for the fold's test cells, in the order of their rows; written last.
 PROBABILITIES: Final = "probabilities.npy"
 

@@ -135,7 +135,7 @@ def _refuse_missing_types(plan: Plan) -> None:
         train, inner, test = (plan.pixels.labels[rows] for rows in plan.fold_rows(fold))
         for index, cell_type in enumerate(CELL_TYPES):
             for part, labels in (("train on", train), ("calibrate on", inner), ("be scored on", test)):
-                if len(labels) and not (labels == index).any():
+                if (len(labels) or labels is not inner) and not (labels == index).any():
                     raise BadDataFolder(
                         f"too few pictures (or groups of pictures) of type {cell_type}: fold {fold} has none to {part}"
                     )

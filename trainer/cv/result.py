@@ -173,7 +173,8 @@ def _write_cells(plan: Plan, folder: Path, rows: Labels, folds: Labels, probabil
     }
     columns |= {f"p_{t}": pa.array(probabilities[:, i], pa.float32()) for i, t in enumerate(CELL_TYPES)}
     partial = folder / f".{CELLS}"
-    pq.write_table(pa.table(columns), partial)
+    with partial.open("wb") as file:  # pyarrow takes no path that is no UTF-8
+        pq.write_table(pa.table(columns), file)
     partial.replace(folder / CELLS)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from smear.plain import PlainError
 from trainer.cv.folder import is_done
 from trainer.learning import BrokeOff
 
@@ -25,11 +26,16 @@ _STOP_SECONDS: Final = 10.0
 _LAST_WORDS: Final = 300
 
 
+class RefusedFold(PlainError):
+    """A fold that cannot go on from what is there, however often it is tried."""
+
+
 @dataclass
 class _Fold:
     number: int
     process: subprocess.Popen[str]
     error: str | None = None
+    for_good: bool = False
     stderr: list[str] = field(default_factory=list)
     drain: threading.Thread = field(default_factory=threading.Thread)
 
@@ -37,7 +43,8 @@ class _Fold:
 def run_folds(out: Path, folds: list[int], jobs: int, on_said: OnSaid = lambda *_: None) -> None:
     """Run what is not done yet of the folds to their results, `jobs` at a time.
 
-    Raises BrokeOff where one fails; the others are stopped then, and go on from their last epoch in the next run.
+    Raises BrokeOff where one fails, RefusedFold where it would again; the others are stopped then, and go on from their
+    last epoch in the next run.
     """
     waiting = [fold for fold in folds if not is_done(out, fold)]
     said: queue.Queue[tuple[_Fold, dict[str, Any] | None]] = queue.Queue()
@@ -52,7 +59,7 @@ def run_folds(out: Path, folds: list[int], jobs: int, on_said: OnSaid = lambda *
                 _check(out, fold)
                 on_said(fold.number, {"done": True})
             elif "error" in message:
-                fold.error = message["error"]
+                fold.error, fold.for_good = message["error"], message.get("for_good", False)
             else:
                 on_said(fold.number, message)
 
@@ -100,7 +107,7 @@ def _check(out: Path, fold: _Fold) -> None:
     if reason is None:
         last = " ".join("".join(fold.stderr).split())[-_LAST_WORDS:]
         reason = f"its process ended with status {fold.process.returncode}" + (f": {last}" if last else "")
-    raise BrokeOff(f"fold {fold.number}: {reason}")
+    raise (RefusedFold if fold.for_good else BrokeOff)(f"fold {fold.number}: {reason}")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from smear.cells import CELL_TYPES
-from smear.files import sha256
+from smear.files import raw, sha256
 from smear.geometry import Profile, prepare
 from smear.pictures import MAX_BYTES, RGB, MisfitPicture, UnreadablePicture
 from trainer.run_folder import Cells
@@ -18,7 +18,7 @@ SHOWN: Final = 40
 
 @dataclass(frozen=True)
 class WrongCell:
-    """One error: `fold` from 1, `probability` of the predicted type, `own` of the true one."""
+    """One error: `fold` as in Table 3, `probability` of the predicted type, `own` of the true one."""
 
     file: str
     sha256: str
@@ -44,7 +44,7 @@ def wrong_cells(cells: Cells) -> list[WrongCell]:
         WrongCell(
             file=cells.files[i],
             sha256=cells.sha256[i],
-            fold=int(cells.folds[i]) + 1,
+            fold=int(cells.folds[i]),
             true=CELL_TYPES[cells.labels[i]],
             predicted=CELL_TYPES[cells.predicted[i]],
             probability=float(cells.probabilities[i].max()),
@@ -75,8 +75,8 @@ class _LeftOut(Exception):
 
 def _content(cell: WrongCell, data: Path) -> bytes:
     """The very bytes that were judged; links are followed, as training follows them."""
-    inside = PurePosixPath(cell.file)
-    if inside.is_absolute() or ".." in inside.parts or "\0" in cell.file:
+    inside = PurePosixPath(raw(cell.file))
+    if inside.is_absolute() or ".." in inside.parts or "\0" in str(inside):
         raise _LeftOut("lies outside the data folder")
     file = data / inside
     if not file.is_file():

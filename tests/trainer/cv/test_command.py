@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from tests.trainer.cv.conftest import PER_TYPE, one_sentence, refusal
 from trainer import cli
 from trainer.cv import campaign
 from trainer.learning import BrokeOff
+from trainer.run_folder import open_run
 
 
 def _cv(out):
@@ -237,3 +239,34 @@ def test_smoke_goes_through_all_of_it_on_the_shipped_holdout(tmp_path):
         assert (out / name).stat().st_size > 0
     assert sorted(path.name for path in (out / "folds").iterdir()) == [f"{fold:02d}" for fold in range(10)]
     assert not (out / "work").exists()
+
+
+def test_links_that_go_round_and_names_that_no_disk_takes_are_refused(cv, tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    refusal(cv(loop))
+    assert f"no data folder at {loop}" in refusal(cv(tmp_path / "run", data=loop))
+    assert "File name too long" in refusal(cv(tmp_path / ("x" * 300)))
+
+
+def test_pictures_of_the_other_laboratory_that_are_skipped_are_named(cv, own_data, tmp_path):
+    (own_data / "monocyte" / "broken.jpg").write_bytes(b"no picture")
+    result = cv(tmp_path / "run", "--skip-unusable", "--elsewhere", own_data)
+    assert result.exit_code == 0, result.stderr
+    assert "left out 1 pictures, first monocyte/broken.jpg: " in result.stderr
+
+
+def test_a_checkpoint_that_a_kill_left_beside_the_result_is_removed(cv, tmp_path):
+    assert cv(tmp_path / "run").exit_code == 0
+    left = tmp_path / "run" / "folds" / "01" / "checkpoint.pt"
+    left.write_bytes(b"200 MB of state")
+    assert cv(tmp_path / "run").exit_code == 0
+    assert not left.exists()
+
+
+def test_a_run_in_a_folder_whose_name_is_no_text_comes_to_its_result(cv, tmp_path):
+    out = tmp_path / os.fsdecode(b"run\xff")
+    result = cv(out, report=True)
+    assert result.exit_code == 0, result.stderr
+    assert len(open_run(out).cells.files) == 5 * PER_TYPE
+    assert (out / "report.html").is_file()

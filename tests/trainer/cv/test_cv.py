@@ -106,3 +106,17 @@ def test_a_full_disk_ends_the_run_in_one_sentence_and_can_be_gone_on_with(finish
     assert process.returncode == 1
     _finish(start_cv(out))
     assert _without_seconds(out) == _without_seconds(finished)
+
+
+def test_a_damaged_checkpoint_is_not_said_to_be_gone_on_from(start_cv, tmp_path):
+    out = tmp_path / "run"
+    checkpoint = out / "folds" / "00" / "checkpoint.pt"
+    process = start_cv(out, "--jobs", 1)
+    _wait_for(checkpoint, process)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    checkpoint.write_bytes(b"half of one")
+    process = start_cv(out)
+    sentence = _sentence(process)
+    assert sentence.endswith("checkpoint.pt is damaged; remove it, and its run begins again")
+    assert process.returncode == 2

@@ -172,3 +172,13 @@ def test_another_laboratorys_pictures_are_refused_or_skipped_likewise(own_data, 
     plan = planning.make(make_order(tiny_data, elsewhere=own_data, skip_unusable=True))
     assert len(plan.elsewhere.labels) == 5 * PER_TYPE
     assert plan.run["elsewhere"] == "tiny"
+
+
+def test_a_fold_that_would_test_nothing_is_refused(make_order, monkeypatch):
+    def all_in_one(pixels, folds, seed):
+        found = assign(pixels, folds, seed)
+        return replace(found, fold=np.ones_like(found.fold))
+
+    monkeypatch.setattr(planning, "assign", all_in_one)
+    with pytest.raises(BadDataFolder, match="type neutrophil: fold 0 has none to be scored on"):
+        planning.make(make_order())
