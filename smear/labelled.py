@@ -42,8 +42,8 @@ class LabelledCell:
 def read_folder(folder: Path, min_per_type: int = 1) -> list[LabelledCell]:
     """Every labelled picture of a data folder, ordered by type and name.
 
-    Raises BadDataFolder: no such folder, an unknown type, fewer than `min_per_type` pictures of a type, or one
-    picture under two labels.
+    Raises BadDataFolder: no such folder, an unknown type, fewer than `min_per_type` pictures of a type, one picture
+    under two labels, or a metadata.csv that cannot be read.
     """
     if not folder.is_dir():
         raise BadDataFolder(f"no data folder at {folder}")
@@ -115,8 +115,15 @@ def load_pixels(
 def _groups(metadata: Path) -> dict[str, str]:
     if not metadata.is_file():
         return {}
-    with metadata.open(newline="", encoding="utf-8") as file:
-        return {row["file"]: row["group"] for row in csv.DictReader(file) if row.get("group") and row.get("file")}
+    # Spreadsheets put a mark before the first column's name; a name that is not known again would lose every group.
+    with metadata.open(newline="", encoding="utf-8-sig") as file:
+        try:
+            rows = csv.DictReader(file)
+            if "file" not in (rows.fieldnames or ()):
+                raise BadDataFolder(f"{metadata} has no column 'file': file,label,group, with commas, is expected")
+            return {row["file"]: row["group"] for row in rows if row.get("group") and row.get("file")}
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise BadDataFolder(f"{metadata} cannot be read as UTF-8 with commas: {error}") from None
 
 
 def _refuse_two_labels(cells: list[LabelledCell]) -> None:

@@ -28,6 +28,25 @@ def test_cells_come_ordered_by_type_and_name_with_their_groups(data):
     assert sum(c.group is not None for c in cells) == 1
 
 
+def test_groups_are_known_also_where_a_spreadsheet_put_its_mark_before_the_first_column(data):
+    (data / "metadata.csv").write_text("\ufefffile,label,group\nbasophil/1.jpg,basophil,P-3\n", encoding="utf-8")
+    assert [c.group for c in read_folder(data) if c.group] == ["P-3"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"file;label;group\nbasophil/1.jpg;basophil;P-3\n", "has no column 'file'"),
+        (b"", "has no column 'file'"),
+        ("file,label,group\nbasophil/1.jpg,basophil,M\u00fcller\n".encode("latin-1"), "cannot be read as UTF-8"),
+    ],
+)
+def test_a_metadata_file_whose_groups_cannot_be_known_is_refused_rather_than_left_aside(data, content, says):
+    (data / "metadata.csv").write_bytes(content)
+    with pytest.raises(BadDataFolder, match=says):
+        read_folder(data)
+
+
 def test_the_identity_of_a_set_is_its_contents_and_labels_alone(data):
     before = data_sha256(read_folder(data))
     (data / "basophil" / "0.jpg").rename(data / "basophil" / "renamed.jpg")
