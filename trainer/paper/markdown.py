@@ -17,6 +17,7 @@ def markdown(told: Told) -> str:
     sections.append(escape(sentences.comparability(told)))
     if verdicts := sentences.differences(told):
         sections += ["## Differences, cell by cell", *(f"- {escape(verdict)}" for verdict in verdicts)]
+        sections.append(sentences.DIFFERENCES_NOTE)
     if told.curve:
         sections += ["## Learning curve of the small set (class average, per cent)", _curve(told), "![](curve.png)"]
     if told.rows:

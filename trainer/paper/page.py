@@ -16,6 +16,7 @@ def page(told: Told, curve: bytes | None) -> str:
         figures_note=sentences.FIGURES_NOTE,
         comparability=sentences.comparability(told),
         differences=sentences.differences(told),
+        differences_note=sentences.DIFFERENCES_NOTE,
         notes=sentences.notes(told),
         paper_counts=COUNTS,
         paper_images=sum(COUNTS.values()),

@@ -12,6 +12,14 @@ FIGURES_NOTE = (
 )
 
 
+DIFFERENCES_NOTE = (
+    "The second row less the first in points, on the very same cells, with the limits of a paired bootstrap, groups"
+    ' drawn whole. "Really" is said where these limits leave out zero and McNemar\'s exact test gives a p below 0.05; that'
+    " test takes cells as independent of each other. Each pair is judged by itself: among many, one in twenty would be"
+    " told apart by either measure where nothing is different. Each row was trained once; another seed was not tried."
+)
+
+
 def introduction(told: Told) -> str:
     """What was run on what."""
     if told.table.number == 2:
@@ -21,6 +29,8 @@ def introduction(told: Told) -> str:
         f" {told.data}."
     )
     kept = grouping(told.rows[0].facts.run.info.grouping) if told.rows else ""
+    unusable = len(told.rows[0].facts.run.info.refused) if told.rows else 0
+    refused = f"Pictures that could not be used and were left out: {unusable:,}." if unusable else ""
     start = ""
     if told.start is not None:
         data = told.start.manifest.data
@@ -28,7 +38,7 @@ def introduction(told: Told) -> str:
             f"Rows trained further start from {told.start.bundle_id}, trained on {data.images:,} pictures of"
             f" {data.name}."
         )
-    return " ".join(part for part in (run, kept, start) if part)
+    return " ".join(part for part in (run, refused, kept, start) if part)
 
 
 def comparability(told: Told) -> str:
