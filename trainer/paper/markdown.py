@@ -24,7 +24,7 @@ def markdown(told: Told) -> str:
         sections += ["## What is taken for what", _confusions(told)]
     sections += [escape(note) for note in sentences.notes(told)]
     for row in told.rows:
-        sections += [f"## By fold: {escape(row.title)}", _folds(row)]
+        sections += [f"## By fold: {escape(row.title)}", _folds(row), escape(sentences.settings(row))]
     sections.append(f"Command: `{told.command}`")
     return "\n\n".join(sections) + "\n"
 

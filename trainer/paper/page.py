@@ -18,6 +18,7 @@ def page(told: Told, curve: bytes | None) -> str:
         differences=sentences.differences(told),
         differences_note=sentences.DIFFERENCES_NOTE,
         notes=sentences.notes(told),
+        settings=sentences.settings,
         paper_counts=COUNTS,
         paper_images=sum(COUNTS.values()),
         curve=uri("image/png", curve) if curve else None,

@@ -2,7 +2,7 @@
 
 from trainer.paper.curve import worth
 from trainer.paper.told import RowTold, Told
-from trainer.report.facts import LIMITS_NOTE
+from trainer.resample import RESAMPLES
 from trainer.report.statement import grouping
 
 
@@ -17,6 +17,15 @@ DIFFERENCES_NOTE = (
     ' drawn whole. "Really" is said where these limits leave out zero and McNemar\'s exact test gives a p below 0.05; that'
     " test takes cells as independent of each other. Each pair is judged by itself: among many, one in twenty would be"
     " told apart by either measure where nothing is different. Each row was trained once; another seed was not tried."
+)
+
+
+#: As `report.facts.LIMITS_NOTE`, of the figures that have limits here.
+LIMITS_NOTE = (
+    f"Limits of a class average: the 2.5th and 97.5th percentile of {RESAMPLES:,} bootstrap resamples, stratified by"
+    " type, groups drawn whole. They tell how much other cells would move the figure, not how much another training"
+    " with another seed would, and shrink to nothing where no cell at all is wrong. Limits of each type's recall are in"
+    " the rows' own reports."
 )
 
 
@@ -68,6 +77,19 @@ def notes(told: Told) -> list[str]:
 def differences(told: Told) -> list[str]:
     """The verdict of every paired comparison."""
     return [row.beside.verdict for row in told.rows if row.beside is not None]
+
+
+def settings(told: RowTold) -> str:
+    """What a row was run with, and where its own report is: not by its path, which is the host's affair."""
+    info = told.facts.run.info
+    parts = [info.model]
+    if info.parameters:
+        parts.append(f"{info.parameters:,} parameters, started from {info.init or 'random weights'}")
+    parts += [f"recipe {info.recipe}", f"seed {info.seed}"]
+    text = ", ".join(parts) + (f"; {info.shortened}" if info.shortened else "") + "."
+    if info.variant is not None:
+        return text
+    return f"{text} Its own report: report.html in the folder {told.folder.resolve().name}."
 
 
 def depth(told: Told) -> str:

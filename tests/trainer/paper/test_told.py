@@ -54,9 +54,28 @@ def test_a_shortening_of_every_row_stands_in_the_title_once_although_variants_ar
 
 def test_pictures_that_were_left_out_are_counted_in_the_report(make_run):
     refused = {"refused": [{"file": "a", "reason": "b"}] * 3}
-    told = tell(TABLES[3], {"best": make_run("a", info=refused)}, TABLES[3].rows, data="x", folds=3, counts=[], command="")
+    told = tell(
+        TABLES[3], {"best": make_run("a", info=refused)}, TABLES[3].rows, data="x", folds=3, counts=[], command=""
+    )
     assert "could not be used and were left out: 3." in markdown(told)
     assert "could not be used and were left out: 3." in page(told, None)
+
+
+def test_a_row_names_the_report_that_is_there_and_none_for_a_variant_which_has_none(make_run):
+    run = make_run("long", info={"parameters": None, "model": "lda"})
+    make_run("long/statistics-recomputed", info={"variant": "statistics-recomputed", "init": "wnet-pbc@1"})
+    (row, variant) = tell(
+        TABLES[4], {"paper": run}, TABLES[4].rows, data="x", folds=3, counts=[], command=""
+    ).rows  # fmt: skip
+    assert sentences.settings(row) == "lda, recipe best, seed 0. Its own report: report.html in the folder long."
+    assert "started from wnet-pbc@1" in sentences.settings(variant)
+    assert "report.html" not in sentences.settings(variant)
+
+
+def test_no_limits_are_explained_that_the_page_does_not_show(table4):
+    for text in (markdown(table4), page(table4, None)):
+        assert "binomial" not in text
+        assert "Limits of a class average" in text
 
 
 def test_how_real_is_meant_is_said_beside_the_differences(table4):
