@@ -2,8 +2,8 @@
 
 from trainer.paper.curve import worth
 from trainer.paper.told import RowTold, Told
-from trainer.resample import RESAMPLES
 from trainer.report.statement import grouping
+from trainer.resample import RESAMPLES
 
 
 FIGURES_NOTE = (
@@ -14,9 +14,10 @@ FIGURES_NOTE = (
 
 DIFFERENCES_NOTE = (
     "The second row less the first in points, on the very same cells, with the limits of a paired bootstrap, groups"
-    ' drawn whole. "Really" is said where these limits leave out zero and McNemar\'s exact test gives a p below 0.05; that'
-    " test takes cells as independent of each other. Each pair is judged by itself: among many, one in twenty would be"
-    " told apart by either measure where nothing is different. Each row was trained once; another seed was not tried."
+    ' drawn whole. "Really" is said where these limits leave out zero and McNemar\'s exact test gives a p below 0.05;'
+    " that test takes cells as independent of each other. Each pair is judged by itself: among many, one in twenty"
+    " would be told apart by either measure where nothing is different. Each row was trained once; another seed was not"
+    " tried."
 )
 
 
