@@ -128,8 +128,8 @@ def read_metadata(metadata: Path) -> list[dict[str, str]]:
             columns, rows = reader.fieldnames or (), list(reader)
     except (UnicodeError, csv.Error) as error:
         raise BadDataFolder(f"{metadata} cannot be read as comma-separated UTF-8: {error}") from None
-    if columns and "file" not in columns:
-        raise BadDataFolder(f"the first line of {metadata} names no column 'file', between commas")
+    if "file" not in columns:
+        raise BadDataFolder(f"{metadata} has no column 'file': file,label,group, with commas, is expected")
     return rows
 
 

@@ -122,6 +122,9 @@ def _cells(scene: _Scene) -> Iterator[RGB]:
         raise BadLisc(f"{scene.picture}: {reason}") from None
     except UnidentifiedImageError:
         raise BadLisc(f"{scene.mask} is no picture") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as reason:
+        # What Pillow raises of a file that is cut short or damaged.
+        raise BadLisc(f"{scene.mask} cannot be read: {reason}") from None
     if mask.shape != picture.shape[:2]:
         sizes = f"{mask.shape[1]}x{mask.shape[0]} and {picture.shape[1]}x{picture.shape[0]} pixels"
         raise BadLisc(f"{scene.mask} does not belong to its scene: {sizes}")

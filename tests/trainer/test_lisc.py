@@ -30,6 +30,10 @@ def _scene(cells: list[tuple[int, int, int]], number: int = 0) -> tuple[np.ndarr
     return picture, mask
 
 
+def _cut_short(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:5000])
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """Made scenes in LISC's folders: two a class, the second with two cells, and one of mixed classes."""
@@ -89,6 +93,7 @@ def test_a_cell_at_the_edge_is_cut_within_the_picture_and_specks_are_no_cells():
          "does not belong to its scene: 10x10 and 720x576 pixels"),
         (lambda root: Image.new("L", (WIDE, HIGH)).save(root / MASKS / "lymp/areaforexpert1/1_expert.bmp"),
          "nothing was drawn"),
+        (lambda root: _cut_short(root / MASKS / "neut/areaforexpert1/2_expert.bmp"), "2_expert.bmp cannot be read: "),
         (lambda root: [p.unlink() for p in (root / "Main Dataset/Baso").iterdir()], "no scene of type basophil"),
     ],
 )  # fmt: skip

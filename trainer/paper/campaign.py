@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,8 @@ from smear.labelled import read_folder
 from smear.plain import PlainError
 from trainer import describe, produce, terminal
 from trainer.cv import command as cv
-from trainer.cv.folder import write_json
+from trainer.cv import plan as planning
+from trainer.cv.folder import WORK, write_json
 from trainer.cv.plan import Order
 from trainer.make import make
 from trainer.options import prepare_torch
@@ -84,7 +86,8 @@ def _tell(
 
 
 def _run(order: Order, jobs: int, console: Console) -> None:
-    if not (order.out / RUN_RESULT).is_file():
+    # What lies in WORK is removed last of all, after the row's own report is written.
+    if not (order.out / RUN_RESULT).is_file() or (order.out / WORK).exists():
         cv.carry_out(order, jobs, console, time.monotonic())
     # A finished row is asked of its own record whether it is the one; going on with it would read every picture.
     elif other := differing(open_run(order.out).info, order, {}):
@@ -94,12 +97,16 @@ def _run(order: Order, jobs: int, console: Console) -> None:
 def _take(order: PaperOrder) -> None:
     """Make the folder this table's, before anything costly; raises OtherTable."""
     out, path = order.out, order.out / _ORDER
-    if out.resolve().is_relative_to(order.data.resolve()):
-        raise produce.BadOrder(f"{out} lies in the data folder, which is only read; choose another folder")
+    for data in filter(None, (order.data, order.target)):
+        if out.resolve().is_relative_to(data.resolve()):
+            raise produce.BadOrder(f"{out} lies in the data folder {data}, which is only read; choose another folder")
     if out.exists() and not out.is_dir():
         raise OtherTable(f"{out} is no folder")
     if path.is_file():
-        number = json.loads(path.read_text(encoding="utf-8"))["table"]
+        try:
+            number = json.loads(path.read_text(encoding="utf-8"))["table"]
+        except (ValueError, KeyError, TypeError):
+            raise OtherTable(f"{path} is damaged, or is none of this command; choose another folder") from None
         if number != order.table.number:
             raise OtherTable(f"{out} holds table {number}; choose another folder")
     elif out.is_dir() and any(out.iterdir()):
@@ -113,9 +120,12 @@ def _large(order: PaperOrder, console: Console) -> Bundle:
     """The network of the large set: given, made before, or made now."""
     if order.init is not None:
         return order.init
+    _check_apart(order)
     made = order.out / LARGE / _BUNDLE
     if made.is_dir():
-        return bundle.load(made)
+        return _as_ordered(bundle.load(made), order)
+    # What is wrong with the small set is told now, not after the hours that the large one takes.
+    planning.make(_first_further(order))
     prepare_torch(0)
     console.print("the network of the large set", highlight=False)
     with terminal.bars(console) as bars:
@@ -126,6 +136,36 @@ def _large(order: PaperOrder, console: Console) -> Bundle:
             ),
             bars,
         )  # fmt: skip
+
+
+def _first_further(order: PaperOrder) -> Order:
+    """The first row that is trained further, as if from random weights."""
+    return order.cross_validation(next(row for row in order.rows if row.further), None)
+
+
+def _check_apart(order: PaperOrder) -> None:
+    """Raise BadOrder where the network of the large set would see cells that it is tested on later; BadDataFolder."""
+    row = _first_further(order)
+    cv.check(row, across=True)
+    if order.data.resolve().name == row.data.resolve().name:
+        raise produce.BadOrder(f"the large set and the small one are both called {row.data.resolve().name}")
+    large = {cell.sha256 for cell in read_folder(order.data)}
+    if n := sum(cell.sha256 in large for cell in read_folder(row.data)):
+        raise produce.BadOrder(
+            f"{n} pictures of {row.data} are in {order.data} too: the network of the large set would see cells that it"
+            " is tested on"
+        )
+
+
+def _as_ordered(made: Bundle, order: PaperOrder) -> Bundle:
+    """The bundle; raises OtherTable where it was made otherwise."""
+    found = made.manifest
+    recipe = asdict(order.large_recipe()) | {"seed": order.seed}
+    wanted = {"data": order.data.resolve().name, "geometry": order.geometry.name} | recipe
+    there = {"data": found.data.name, "geometry": found.geometry} | found.recipe
+    if other := [key for key, value in wanted.items() if there.get(key) != value]:
+        raise OtherTable(f"{made.folder} was trained with other {', '.join(other)}; choose another --out")
+    return made
 
 
 def _put(file: Path, content: bytes) -> None:

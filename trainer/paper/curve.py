@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from smear.cells import CELL_TYPES
 from trainer.paper.tables import Table
 from trainer.report.facts import Facts
 from trainer.report.ink import RIGHT, WRONG, figure, plain, png
@@ -42,7 +43,8 @@ def points(table: Table, told: Mapping[str, Facts]) -> tuple[Point, ...]:
         known = [facts for facts in both if facts is not None]
         if known:
             info = known[0].run.info
-            cells = round(share * info.images * (info.folds - 1) / info.folds)
+            # Of each type one cell at least is kept.
+            cells = max(len(CELL_TYPES), round(share * info.images * (info.folds - 1) / info.folds))
             found.append(Point(share, cells, *(facts.class_average if facts else None for facts in both)))
     return tuple(found)
 
@@ -62,6 +64,8 @@ def worth(curve: Sequence[Point]) -> list[str]:
             sentences.append(f"{start} all {most} reach {best:.1f} %.")
         elif needed <= point.cells:
             sentences.append(f"{start} no more cells are needed for that.")
+        elif needed == scratch[0][0]:
+            sentences.append(f"{start} that takes {needed} cells at most: fewer were not tried.")
         else:
             sentences.append(f"{start} that takes about {needed} cells (interpolated).")
     return sentences

@@ -17,13 +17,14 @@ def markdown(told: Told) -> str:
     sections.append(escape(sentences.comparability(told)))
     if verdicts := sentences.differences(told):
         sections += ["## Differences, cell by cell", *(f"- {escape(verdict)}" for verdict in verdicts)]
+        sections.append(sentences.DIFFERENCES_NOTE)
     if told.curve:
         sections += ["## Learning curve of the small set (class average, per cent)", _curve(told), "![](curve.png)"]
     if told.rows:
         sections += ["## What is taken for what", _confusions(told)]
     sections += [escape(note) for note in sentences.notes(told)]
     for row in told.rows:
-        sections += [f"## By fold: {escape(row.title)}", _folds(row)]
+        sections += [f"## By fold: {escape(row.title)}", _folds(row), escape(sentences.settings(row))]
     sections.append(f"Command: `{told.command}`")
     return "\n\n".join(sections) + "\n"
 

@@ -89,7 +89,7 @@ def epochs_by_row(given: Sequence[str], table: Table) -> dict[str, int]:
         name, equals, number = word.rpartition("=")
         if equals and name not in names:
             raise BadOrder(f"no row {name!r} in table {table.number}; there are: {', '.join(names)}")
-        if not number.isdigit() or int(number) < 1:
+        if not number.isdecimal() or int(number) < 1:
             raise BadOrder(f"--epochs {word}: a number of epochs, or ROW=NUMBER")
         found[name] = int(number)
     return found

@@ -2,13 +2,31 @@
 
 from trainer.paper.curve import worth
 from trainer.paper.told import RowTold, Told
-from trainer.report.facts import LIMITS_NOTE
 from trainer.report.statement import grouping
+from trainer.resample import RESAMPLES
 
 
 FIGURES_NOTE = (
     "Recall in per cent over all folds together; class average: the mean over the five types, with the limits of a"
     " bootstrap."
+)
+
+
+DIFFERENCES_NOTE = (
+    "The second row less the first in points, on the very same cells, with the limits of a paired bootstrap, groups"
+    ' drawn whole. "Really" is said where these limits leave out zero and McNemar\'s exact test gives a p below 0.05;'
+    " that test takes cells as independent of each other. Each pair is judged by itself: among many, one in twenty"
+    " would be told apart by either measure where nothing is different. Each row was trained once; another seed was not"
+    " tried."
+)
+
+
+#: As `report.facts.LIMITS_NOTE`, of the figures that have limits here.
+LIMITS_NOTE = (
+    f"Limits of a class average: the 2.5th and 97.5th percentile of {RESAMPLES:,} bootstrap resamples, stratified by"
+    " type, groups drawn whole. They tell how much other cells would move the figure, not how much another training"
+    " with another seed would, and shrink to nothing where no cell at all is wrong. Limits of each type's recall are in"
+    " the rows' own reports."
 )
 
 
@@ -21,6 +39,8 @@ def introduction(told: Told) -> str:
         f" {told.data}."
     )
     kept = grouping(told.rows[0].facts.run.info.grouping) if told.rows else ""
+    unusable = len(told.rows[0].facts.run.info.refused) if told.rows else 0
+    refused = f"Pictures that could not be used and were left out: {unusable:,}." if unusable else ""
     start = ""
     if told.start is not None:
         data = told.start.manifest.data
@@ -28,7 +48,7 @@ def introduction(told: Told) -> str:
             f"Rows trained further start from {told.start.bundle_id}, trained on {data.images:,} pictures of"
             f" {data.name}."
         )
-    return " ".join(part for part in (run, kept, start) if part)
+    return " ".join(part for part in (run, refused, kept, start) if part)
 
 
 def comparability(told: Told) -> str:
@@ -58,6 +78,19 @@ def notes(told: Told) -> list[str]:
 def differences(told: Told) -> list[str]:
     """The verdict of every paired comparison."""
     return [row.beside.verdict for row in told.rows if row.beside is not None]
+
+
+def settings(told: RowTold) -> str:
+    """What a row was run with, and where its own report is: not by its path, which is the host's affair."""
+    info = told.facts.run.info
+    parts = [info.model]
+    if info.parameters:
+        parts.append(f"{info.parameters:,} parameters, started from {info.init or 'random weights'}")
+    parts += [f"recipe {info.recipe}", f"seed {info.seed}"]
+    text = ", ".join(parts) + (f"; {info.shortened}" if info.shortened else "") + "."
+    if info.variant is not None:
+        return text
+    return f"{text} Its own report: report.html in the folder {told.folder.resolve().name}."
 
 
 def depth(told: Told) -> str:

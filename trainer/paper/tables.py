@@ -69,7 +69,10 @@ _OLDER_NOTES: Final = (
         "The families see 249 numbers a picture: colour, texture and shape of the whole picture. The nucleus is not"
         " segmented, which older work did first; that step is not repeated here."
     ),
-    "Their settings were fixed beforehand and not searched for; a search could only raise their figures.",
+    (
+        "Their settings were fixed beforehand and not searched for, while W-Net's recipe was chosen among several, on"
+        " inner parts of pbc's folds. A search might raise the families' figures."
+    ),
     (
         "Where nobody knows the patients, pictures of one patient may be on both sides of a split. Whatever the camera"
         " and the stain of a day leave in a picture's colour is then an answer that these features read well."
@@ -96,7 +99,8 @@ _GROUPED: Final = (
 )
 _CURVE_NOTE: Final = (
     "Every network of the learning curve takes as many steps, whatever the share of the cells: fewer cells are seen"
-    " more often."
+    " more often. Each share was drawn once, over all groups of a training part, and a smaller one lies in each larger;"
+    " how many cells a figure takes is read off the line between two points, and is as uncertain as they are."
 )
 
 TABLES: Final = {

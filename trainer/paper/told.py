@@ -77,7 +77,8 @@ class Told:
         for told in self.rows:
             if told.facts.run.info.variant is None and told.facts.run.info.shortened:
                 found.setdefault(told.facts.run.info.shortened, []).append(told.name)
-        everywhere = len({name for names in found.values() for name in names}) == len(self.rows) and len(found) == 1
+        trained = [told.name for told in self.rows if told.facts.run.info.variant is None]
+        everywhere = list(found.values()) == [trained]
         lines = [what if everywhere else f"{what} ({', '.join(names)})" for what, names in found.items()]
         if self.table.folds and self.folds != self.table.folds:
             lines.append(f"{self.folds} instead of {self.table.folds} folds")

@@ -1,10 +1,14 @@
 """`trainer paper` as a person gives it; the cross-validations are stood in for by finished runs."""
 
 import json
+import shutil
+from dataclasses import asdict
 
 import pytest
 from typer.testing import CliRunner
 
+from smear import bundle, shipped
+from smear.cells import CELL_TYPES
 from trainer import cli
 from trainer.cv import command as cv_command
 from trainer.paper import campaign
@@ -119,6 +123,93 @@ def test_a_folder_of_another_table_or_of_something_else_is_refused(paper, tmp_pa
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").touch()
     assert "holds no table of the paper" in " ".join(paper("--table", 2, out="mine").stderr.split())
+
+
+def test_a_row_that_was_stopped_before_its_own_report_was_written_is_gone_on_with(paper, fake_rows, tmp_path):
+    call = ("--table", 3, "--folds", 2, "--row", "best")
+    assert paper(*call).exit_code == 0
+    (tmp_path / "out" / "best" / "work").mkdir()
+    asked = []
+    fake_rows.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(campaign.cv, "carry_out", lambda order, *_: asked.append(order.out.name))
+        assert paper(*call).exit_code == 0
+    assert asked == ["best"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"title": "mine"}'])
+def test_a_record_that_is_damaged_or_anothers_is_refused_in_a_sentence(paper, tmp_path, content):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "paper.json").write_text(content)
+    result = paper("--table", 2)
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    assert "is damaged, or is none of this command" in " ".join(result.stderr.split())
+
+
+def test_nothing_is_written_into_the_small_set(paper, make_data, tmp_path):
+    target = make_data(name="small")
+    result = paper("--table", 5, "--target", target, out="small/mine")
+    assert result.exit_code == 2
+    assert "which is only read" in " ".join(result.stderr.split())
+    assert not (target / "mine").exists()
+
+
+@pytest.fixture
+def fake_large(monkeypatch, shipped_bundle, tmp_path):
+    """In the place of the training on the large set: the shipped bundle under this order's recipe. Epochs asked for."""
+    trained = []
+
+    def make(order, bars):
+        trained.append(order.recipe.epochs)
+        made = order.out / order.name
+        shutil.copytree(shipped_bundle.folder, made)
+        manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
+        manifest["recipe"] = asdict(order.recipe) | {"seed": order.seed}
+        manifest["data"]["name"], manifest["geometry"] = order.data.name, order.geometry.name
+        (made / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        return bundle.load(made)
+
+    monkeypatch.setattr(campaign, "make", make)
+    return trained
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Four pictures a type that are not in `data`, and no two of one cell."""
+    for cell_type in CELL_TYPES:
+        (tmp_path / "small" / cell_type).mkdir(parents=True)
+        for picture in sorted((shipped.folder("holdout") / cell_type).iterdir())[10:14]:
+            shutil.copy(picture, tmp_path / "small" / cell_type)
+    return tmp_path / "small"
+
+
+def test_what_is_wrong_with_the_small_set_is_said_before_the_large_network_is_trained(
+    paper, fake_large, make_data, small, tmp_path
+):
+    def says(target, *more):
+        result = paper("--table", 6, "--row", "further", "--target", target, *more)
+        assert result.exit_code == 2, result.output
+        return " ".join(result.stderr.split())
+
+    assert "no data folder at" in says(tmp_path / "nowhere")
+    assert "cannot be used" in says(small, "--target-geometry", "di60")
+    assert "cannot be divided into 5 folds" in says(small)
+    assert "pictures of" in (said := says(make_data(name="again"), "--folds", 2))
+    assert "would see cells that it is tested on" in said
+    shutil.move(small, tmp_path / "other" / "data")
+    assert "both called data" in says(tmp_path / "other" / "data", "--folds", 2)
+    assert fake_large == []
+
+
+def test_the_large_network_is_trained_once_and_one_trained_otherwise_is_refused(paper, fake_large, fake_rows, small):
+    call = ("--table", 6, "--row", "scratch", "--row", "further", "--target", small, "--folds", 2)
+    first = paper(*call, "--epochs", "large=3", "--json")
+    assert first.exit_code == 0, first.output
+    assert "the network of the large set: 3 instead of the recipe's 50 epochs" in json.loads(first.stdout)["title"]
+    other = paper(*call)
+    assert other.exit_code == 2
+    assert "wnet-large was trained with other epochs" in " ".join(other.stderr.split())
+    assert fake_large == [3]
 
 
 def test_the_command_is_kept_with_folders_by_name_alone(paper, tmp_path, monkeypatch):

@@ -67,7 +67,7 @@ def test_epochs_are_given_for_all_rows_or_by_row(order):
     assert six.cross_validation(TABLES[6].rows[2], None).recipe.epochs == 2
 
 
-@pytest.mark.parametrize("word", ["five", "paper=", "0", "other=3", "large=3"])
+@pytest.mark.parametrize("word", ["five", "paper=", "\u00b2", "0", "other=3", "large=3"])
 def test_epochs_that_cannot_be_understood_are_refused(word):
     with pytest.raises(BadOrder):
         epochs_by_row([word], TABLES[5])

@@ -43,6 +43,47 @@ def test_every_shortening_stands_in_the_title(table4):
     )
 
 
+def test_a_shortening_of_every_row_stands_in_the_title_once_although_variants_are_rows_too(make_run):
+    short = {"shortened": "5 instead of 50 epochs"}
+    folders = {name: make_run(name, info=short) for name in ("paper", "healthy", "group-norm")}
+    for name in ("paper", "healthy"):
+        make_run(f"{name}/statistics-recomputed", info=short | {"variant": "statistics-recomputed"})
+    told = tell(TABLES[4], folders, TABLES[4].rows, data="pbc", folds=10, counts=[], command="")
+    assert told.title == "Table 4, ResNet50: repeated on pbc (5 instead of 50 epochs)"
+
+
+def test_pictures_that_were_left_out_are_counted_in_the_report(make_run):
+    refused = {"refused": [{"file": "a", "reason": "b"}] * 3}
+    told = tell(
+        TABLES[3], {"best": make_run("a", info=refused)}, TABLES[3].rows, data="x", folds=3, counts=[], command=""
+    )
+    assert "could not be used and were left out: 3." in markdown(told)
+    assert "could not be used and were left out: 3." in page(told, None)
+
+
+def test_a_row_names_the_report_that_is_there_and_none_for_a_variant_which_has_none(make_run):
+    run = make_run("long", info={"parameters": None, "model": "lda"})
+    make_run("long/statistics-recomputed", info={"variant": "statistics-recomputed", "init": "wnet-pbc@1"})
+    (row, variant) = tell(
+        TABLES[4], {"paper": run}, TABLES[4].rows, data="x", folds=3, counts=[], command=""
+    ).rows  # fmt: skip
+    assert sentences.settings(row) == "lda, recipe best, seed 0. Its own report: report.html in the folder long."
+    assert "started from wnet-pbc@1" in sentences.settings(variant)
+    assert "report.html" not in sentences.settings(variant)
+
+
+def test_no_limits_are_explained_that_the_page_does_not_show(table4):
+    for text in (markdown(table4), page(table4, None)):
+        assert "binomial" not in text
+        assert "Limits of a class average" in text
+
+
+def test_how_real_is_meant_is_said_beside_the_differences(table4):
+    for text in (markdown(table4), page(table4, None).replace("&#39;", "'").replace("&#34;", '"')):
+        assert sentences.DIFFERENCES_NOTE in text
+    assert "one in twenty" in sentences.DIFFERENCES_NOTE
+
+
 def test_nothing_stands_in_the_title_of_what_was_not_shortened(make_run):
     folders = {"paper": make_run("a"), "best": make_run("b")}
     told = tell(TABLES[3], folders, TABLES[3].rows, data="pbc", folds=10, counts=[], command="")
@@ -148,6 +189,21 @@ def test_what_the_large_set_is_worth_is_said_in_cells():
     assert "takes about 141 cells" in second
     assert "takes about 187 cells" in third or "no more cells are needed" in third
     assert "from scratch all 200 reach 80.0 %" in worth([*curve[:2], Point(2, 200, at(80), at(85))])[-1]
+
+
+def test_what_was_not_tried_is_not_called_interpolated():
+    known = Interval(90.0, 89, 91)
+    (first, second) = worth([Point(0.1, 10, None, known), Point(1, 100, Interval(95.0, 94, 96), known)])
+    assert "takes 100 cells at most: fewer were not tried" in first
+    assert "no more cells are needed" in second
+
+
+def test_the_curve_counts_the_cells_that_a_share_keeps_at_least(make_run):
+    told = tell(
+        TABLES[6], {"scratch-05": make_run("r", folds=2, info={"share": 0.05})}, TABLES[6].rows, data="x", folds=2,
+        counts=[], command="",
+    )  # fmt: skip
+    assert [point.cells for point in told.curve] == [5]
 
 
 def test_table_2_sets_the_counts_beside_the_papers():
