@@ -77,7 +77,8 @@ def _killers(scene: Scene) -> None:
     if scene.off:
         scene.wait(lambda: worst() > MOST_DEATHS, 120, "nobody died")
     else:
-        scene.finish(120)
+        # Each killer ends a worker three times, and the next one takes some seconds to be ready.
+        scene.finish(max(120, 15 * len(planted)))
     scene.outcome.figures |= {"deaths": len(service.plan.notes(what="died")), "most_deaths_of_one_killer": worst()}
     if scene.off:
         return
