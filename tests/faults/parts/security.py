@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from faults.ground_truth import PROJECT
 from faults.part import Part
 from faults.scene import Scene
-from service import COMMANDS
+from flow.service import COMMANDS
 
 
 #: Words that stand in a slide's name, in its sidecar, in the settings; none may be in any log.
