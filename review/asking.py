@@ -56,7 +56,7 @@ def person(request: Request) -> Person:
 
 
 async def looker(request: Request) -> Person:
-    """As reader("view"), for what is asked for hundreds of times at once: mostly no other thread is troubled."""
+    """As reader("view"), for pictures, which a page asks for by itself: mostly no other thread is troubled."""
     known = desk_of(request).sessions.believed(request.cookies.get(COOKIE)) if background(request) else None
     session: SignedIn = known if known is not None else await run_in_threadpool(signed_in, request)
     if session.person.must_change:

@@ -24,10 +24,6 @@ _SECONDS_A_DAY: Final = 86_400
 _MEDIA_TYPES: Final = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"BM", "image/bmp"))
 
 
-#: A larger file is read in a thread of its own: copying and hashing it takes too long for a loop that serves others.
-_AT_HAND_BYTES: Final = 256 * 1024
-
-
 class NotKept(Exception):
     """The picture is not there, or not any more; its text says why, in words."""
 
@@ -75,29 +71,6 @@ class PictureStore:
         if sha256(data) != digest:
             raise NotKept("this picture is damaged on disk")
         return data
-
-    def at_hand(self, digest: str) -> bytes | None:
-        """The bytes of a picture that the system holds in memory; None where a disk would be waited for, or none is.
-
-        For an event loop, which must not wait. What is wrong with a picture, or slow about it, is `get`'s to find out.
-        """
-        try:
-            descriptor = os.open(self._path(digest), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            size = os.fstat(descriptor).st_size
-            if not 0 < size <= _AT_HAND_BYTES:
-                return None
-            held = bytearray(size)
-            # Not every file system can say what it holds: those that cannot refuse the flag.
-            whole = os.preadv(descriptor, [held], 0, os.RWF_NOWAIT) == size
-        except OSError:
-            return None
-        finally:
-            os.close(descriptor)
-        data = bytes(held)
-        return data if whole and sha256(data) == digest else None
 
     def delete(self, digest: str) -> bool:
         """Let a picture go; whether it was there. Raises OSError."""

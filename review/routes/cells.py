@@ -5,7 +5,6 @@ from collections.abc import Collection
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 from sqlmodel import col, select
@@ -45,13 +44,16 @@ class Wanted(BaseModel):
 
 
 @router.get("/cells/{cell}/picture", response_class=Response)
-async def picture(request: Request, _: Annotated[Person, Depends(looker)], cell: CellNumber) -> Response:
+def picture(request: Request, _: Annotated[Person, Depends(looker)], cell: CellNumber) -> Response:
     """The stored bytes of a cell's picture."""
     desk = desk_of(request)
-    digest = desk.digests.get(cell)
-    # Hundreds come at once, and handing each to a thread and back takes longer than to read it from memory.
-    data = None if digest is None else desk.pictures.at_hand(digest)
-    return _served(data) if data is not None else await run_in_threadpool(_picture, desk, cell)
+    digest = _digests(desk, [cell]).get(cell)
+    if digest is None:
+        raise not_there("cell")
+    try:
+        return _served(desk.pictures.get(digest))
+    except NotKept as error:
+        raise Refused(404, f"{str(error).capitalize()}.") from None
 
 
 @router.get("/pictures")
@@ -86,17 +88,6 @@ def _digests(desk: Desk, cells: Collection[int]) -> dict[int, str]:
             found = session.exec(select(CellRow.id, CellRow.sha256).where(col(CellRow.id).in_(asked))).all()
         known |= {cell: digest for cell, digest in found if cell is not None}
     return known
-
-
-def _picture(desk: Desk, cell: int) -> Response:
-    digest = _digests(desk, [cell]).get(cell)
-    if digest is None:
-        raise not_there("cell")
-    try:
-        data = desk.pictures.get(digest)
-    except NotKept as error:
-        raise Refused(404, f"{str(error).capitalize()}.") from None
-    return _served(data)
 
 
 @router.get("/references/{label}/{number}/picture", response_class=Response)

@@ -172,7 +172,7 @@ def test_a_picture_is_served_as_a_picture_or_not_at_all(client, desk, slide, cel
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"].startswith("private")
     assert answer.headers["vary"] == "Cookie"
-    # Also at the second look, from memory; and neither to a stranger nor after its file was spoilt.
+    # Also at the second look, its content remembered; and neither to a stranger nor after its file was spoilt.
     assert vera.get(f"/slides/{slide}").status_code == 200
     assert vera.get(f"/cells/{cells_of(slide)[0]}/picture").content == answer.content
     assert client().get(f"/cells/{cells_of(slide)[0]}/picture").status_code == 401

@@ -30,41 +30,6 @@ def test_a_picture_that_is_gone_or_damaged_is_told_in_words(tmp_path):
         store.get(digest)
 
 
-def test_what_is_at_hand_is_given_without_waiting_and_nothing_else(tmp_path, monkeypatch):
-    store, digest = PictureStore(tmp_path), sha256(JPEG)
-    assert store.at_hand(digest) is None  # never put
-    store.put(digest, JPEG)
-    there = tmp_path / digest[:2] / digest[2:]
-
-    def on_a_disk(*_):
-        raise BlockingIOError
-
-    def refused(*_):
-        raise OSError(95, "not supported")
-
-    def half(_descriptor, buffers, *_):
-        buffers[0][:5] = JPEG[:5]
-        return 5
-
-    for reads in (on_a_disk, refused, half):
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "preadv", reads)
-            assert store.at_hand(digest) is None
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "preadv", lambda _descriptor, buffers, *_: _fill(buffers[0]))
-        assert store.at_hand(digest) == JPEG
-    assert store.get(digest) == JPEG
-    there.write_bytes(JPEG[:-3])
-    assert store.at_hand(digest) is None
-    there.write_bytes(b"")
-    assert store.at_hand(digest) is None
-
-
-def _fill(buffer):
-    buffer[:] = JPEG
-    return len(JPEG)
-
-
 @pytest.mark.parametrize("name", ["", "..", "../../etc/passwd", "A" * 64, "a" * 63, "a" * 63 + "/"])
 def test_nothing_but_a_digest_names_a_picture(tmp_path, name):
     with pytest.raises(AssertionError):
