@@ -137,7 +137,8 @@ class SourceWatch:
 
     def _begin_scan(self, now: float) -> None:
         """Compare the whole root with what is known, from now on, some of it in every step."""
-        self._scan_due = now + self._settings.scan_seconds
+        # Due again from its end on, or a root that takes longer than `scan_seconds` would be scanned without a pause.
+        self._scan_due = float("inf")
         self._next_round = now >= self._round_due
         self._scan = self._looker.layout.survey(self._source.root)
 
@@ -186,6 +187,8 @@ class SourceWatch:
 
     def _end_scan(self, now: float) -> None:
         self._scan = None
+        # What was new meanwhile may lie where the scan had been already: then the next is due sooner.
+        self._scan_due = min(self._scan_due, now + self._settings.scan_seconds)
         ledger.scanned(self._store, self._row)
         if self._away:
             log.info("drop folder is back", drop=str(self._source.root))
@@ -196,8 +199,8 @@ class SourceWatch:
     # --- between scans -----------------------------------------------------------------------------------------------
 
     def _go_round(self, now: float) -> None:
-        """Look at some more of the young finished slides, file by file."""
-        if self._round_after is None or self._away or self._is_full():
+        """Look at some more of the young finished slides, file by file; a scan, which finds the new ones, goes first."""
+        if self._scan is not None or self._round_after is None or self._away or self._is_full():
             return
         age = timedelta(days=self._settings.reopen_days)
         page = finished_after(self._store, self._row, self._round_after, ROUND_A_STEP, age)

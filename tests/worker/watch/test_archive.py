@@ -92,6 +92,31 @@ def test_an_unchanged_archive_costs_a_scan_no_look_and_no_question_to_the_databa
     assert set(looked) == set(asked) == {"A-3"}
 
 
+def test_a_scan_goes_before_the_round_of_young_slides_and_a_long_one_leaves_the_round_its_time(
+    drop, make_slide, make_service, monkeypatch
+):
+    monkeypatch.setattr(source, "SCAN_A_STEP", 1)
+    monkeypatch.setattr(source, "ROUND_A_STEP", 1)
+    for n in range(8):
+        make_slide(drop, f"A-{n}", 1, first=n)
+    service = make_service(scan_seconds=2)
+    service.run(75)
+    looked, scanning = [], []
+    look = Looker.look
+
+    def noted(self, slide, now, **named):
+        looked.append(slide.folder)
+        scanning.append(watched._scan is not None)
+        return look(self, slide, now, **named)
+
+    monkeypatch.setattr(Looker, "look", noted)
+    service.start()
+    watched = service.watch
+    service.run(60)  # a scan takes 4.5 s, twice as long as the time between two
+    assert sorted(looked) == [f"A-{n}" for n in range(8)]
+    assert not any(scanning)
+
+
 def test_a_large_archive_comes_in_waves_and_a_new_slide_need_not_wait_for_it(
     drop, make_slide, make_service, monkeypatch
 ):
