@@ -11,7 +11,7 @@ from smear.layout import layout
 from smear.settings import Settings, Source
 from smear.shipped import shipped_bundle
 from smear.tables import CellRow, DifferentialRow, PictureRow, PredictionRow, RevisionRow, SlideRow, utc_now
-from worker import ledger
+from worker import arrivals, ledger
 from worker.classify import classify
 from worker.engines.openvino import OpenVinoEngine
 from worker.models import register
@@ -41,12 +41,12 @@ def done(sqlite_store, results, pool):
     """(store, truth) of three slides that were done right."""
     bundle, made = results
     register(sqlite_store, bundle)
-    source = ledger.register_source(sqlite_store, Source("default", pool.folder, "slides", "di60"))
+    source = arrivals.register_source(sqlite_store, Source("default", pool.folder, "slides", "di60"))
     truth = {}
     for number, result in enumerate(made):
         name = f"T-{number}"
-        known = ledger.open_slide(sqlite_store, source, name, name)
-        ledger.settle(sqlite_store, known.revision, None, blood=True)
+        known = arrivals.open_slide(sqlite_store, source, name, name)
+        arrivals.settle(sqlite_store, known.revision, None, blood=True)
         claim = ledger.claim(sqlite_store, known.revision, "w")
         record(sqlite_store, claim, result, "signature")
         truth[name] = pool.expected(number, name)

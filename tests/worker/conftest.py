@@ -20,7 +20,7 @@ from smear.cells import CELL_TYPES
 from smear.settings import Settings, Source, private_folder
 from smear.shipped import shipped_bundle
 from smear.store import Store
-from worker import ledger
+from worker import arrivals
 from worker.broker import NoBroker, server_command, server_program
 from worker.engines.face import check_images, empty_answer
 from worker.engines.openvino import OpenVinoEngine
@@ -121,9 +121,9 @@ def queue_slide() -> Callable[..., int]:
     """queue_slide(store, slide_id): the revision of a slide that has settled and waits to be classified."""
 
     def queue(store: Store, slide_id: str = "S-1") -> int:
-        source = ledger.register_source(store, Source("default", Path("/drop"), "slides", "di60"))
-        known = ledger.open_slide(store, source, slide_id, slide_id)
-        ledger.settle(store, known.revision, None, blood=True)
+        source = arrivals.register_source(store, Source("default", Path("/drop"), "slides", "di60"))
+        known = arrivals.open_slide(store, source, slide_id, slide_id)
+        arrivals.settle(store, known.revision, None, blood=True)
         return known.revision
 
     return queue

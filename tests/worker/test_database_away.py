@@ -13,7 +13,7 @@ from smear.geometry import profile
 from smear.layout import layout
 from smear.store import Store, StoreUnavailable
 from smear.tables import CellRow, DifferentialRow, PictureRow, PredictionRow, RevisionRow
-from worker import ledger
+from worker import arrivals, ledger
 from worker import record as recording
 from worker.classify import classify
 from worker.models import register
@@ -167,8 +167,8 @@ def test_two_revisions_recorded_at_once_never_wait_for_each_other_in_a_circle(
     result = classify(chunks, bundle, fake_engine, min_cells=1, low_count_cells=1)
     backwards = classify([c[::-1] for c in chunks[::-1]], bundle, fake_engine, min_cells=1, low_count_cells=1)
     first = queue_slide(store)
-    second = ledger.open_revision(store, ledger.known_slide(store, 1, "S-1"))
-    ledger.settle(store, second.revision, None, blood=True)
+    second = arrivals.open_revision(store, arrivals.known_slide(store, 1, "S-1"))
+    arrivals.settle(store, second.revision, None, blood=True)
     claims = [ledger.claim(store, r, "w") for r in (first, second.revision)]
     faults, together = [], threading.Barrier(2)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from smear.sources import Source
-from worker import lanes, ledger
+from worker import arrivals, lanes, ledger
 from worker.lanes import EXPRESS, LANES, LOW, ORDINARY
 from worker.queue import SLIDES, depth, publish, sender
 from worker.watch.reconcile import Reconciler
@@ -14,9 +14,9 @@ def queue(tmp_path):
     """queue(store, name, source, priority, express): the revision of a slide that has settled."""
 
     def make(store, name, source="ward", priority=0, *, express=False):
-        row = ledger.register_source(store, Source(source, tmp_path, "slides", "di60", priority))
-        known = ledger.open_slide(store, row, name, name)
-        ledger.settle(store, known.revision, None, blood=True, rank=lanes.rank(priority, express=express))
+        row = arrivals.register_source(store, Source(source, tmp_path, "slides", "di60", priority))
+        known = arrivals.open_slide(store, row, name, name)
+        arrivals.settle(store, known.revision, None, blood=True, rank=lanes.rank(priority, express=express))
         return known.revision
 
     return make

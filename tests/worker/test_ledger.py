@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from smear.settings import Source
 from smear.tables import RevisionRow, SourceRow
-from worker import ledger
+from worker import arrivals, ledger
 from worker.ledger import Fenced
 
 
@@ -23,43 +23,43 @@ def held(store):
 
 
 def test_a_source_is_registered_once_and_kept_up_to_date(store, tmp_path):
-    first = ledger.register_source(store, Source("ward", tmp_path, "slides", "di60"))
-    assert ledger.register_source(store, Source("ward", tmp_path / "elsewhere", "classes", "whole")) == first
+    first = arrivals.register_source(store, Source("ward", tmp_path, "slides", "di60"))
+    assert arrivals.register_source(store, Source("ward", tmp_path / "elsewhere", "classes", "whole")) == first
     with store.read() as session:
         (found,) = session.exec(select(SourceRow)).all()
     assert (found.layout, found.geometry) == ("classes", "whole")
 
 
 def test_a_slide_is_opened_once_and_known_ever_after(store, tmp_path):
-    source = ledger.register_source(store, Source("ward", tmp_path, "slides", "di60"))
-    other = ledger.register_source(store, Source("lab", tmp_path, "slides", "di60"))
-    assert ledger.known_slide(store, source, "S-1") is None
-    opened = ledger.open_slide(store, source, "S-1", "S-1")
-    assert ledger.open_slide(store, source, "S-1", "S-1") == opened
-    assert ledger.known_slides(store, source) == {"S-1": opened}
-    assert ledger.known_slide(store, source, "S-1") == opened
-    assert ledger.known_slides(store, other) == {}
-    assert ledger.arriving(store, source) == [("S-1", "S-1")]
+    source = arrivals.register_source(store, Source("ward", tmp_path, "slides", "di60"))
+    other = arrivals.register_source(store, Source("lab", tmp_path, "slides", "di60"))
+    assert arrivals.known_slide(store, source, "S-1") is None
+    opened = arrivals.open_slide(store, source, "S-1", "S-1")
+    assert arrivals.open_slide(store, source, "S-1", "S-1") == opened
+    assert arrivals.known_slides(store, source) == {"S-1": opened}
+    assert arrivals.known_slide(store, source, "S-1") == opened
+    assert arrivals.known_slides(store, other) == {}
+    assert arrivals.arriving(store, source) == [("S-1", "S-1")]
 
 
 def test_the_latest_revision_is_the_one_that_is_known(store, tmp_path):
-    source = ledger.register_source(store, Source("ward", tmp_path, "slides", "di60"))
-    first = ledger.open_slide(store, source, "S-1", "S-1")
-    second = ledger.open_revision(store, first)
+    source = arrivals.register_source(store, Source("ward", tmp_path, "slides", "di60"))
+    first = arrivals.open_slide(store, source, "S-1", "S-1")
+    second = arrivals.open_revision(store, first)
     assert (second.number, second.slide) == (2, first.slide)
-    assert ledger.known_slide(store, source, "S-1") == second
-    assert ledger.open_revision(store, first) == second  # another watcher was faster
+    assert arrivals.known_slide(store, source, "S-1") == second
+    assert arrivals.open_revision(store, first) == second  # another watcher was faster
 
 
 def test_only_a_slide_of_which_nothing_was_read_is_forgotten(store, tmp_path):
-    source = ledger.register_source(store, Source("ward", tmp_path, "slides", "di60"))
+    source = arrivals.register_source(store, Source("ward", tmp_path, "slides", "di60"))
     for name in ("seen", "queued", "reopened"):
-        ledger.open_slide(store, source, name, name)
-    ledger.settle(store, ledger.known_slide(store, source, "queued").revision, None, blood=True)
-    ledger.open_revision(store, ledger.known_slide(store, source, "reopened"))
-    for known in ledger.known_slides(store, source).values():
-        ledger.forget(store, known)
-    assert ledger.known_slides(store, source).keys() == {"queued", "reopened"}
+        arrivals.open_slide(store, source, name, name)
+    arrivals.settle(store, arrivals.known_slide(store, source, "queued").revision, None, blood=True)
+    arrivals.open_revision(store, arrivals.known_slide(store, source, "reopened"))
+    for known in arrivals.known_slides(store, source).values():
+        arrivals.forget(store, known)
+    assert arrivals.known_slides(store, source).keys() == {"queued", "reopened"}
 
 
 def test_what_settles_is_queued_and_to_be_published_oldest_first(store, queue_slide):
@@ -73,9 +73,9 @@ def test_what_settles_is_queued_and_to_be_published_oldest_first(store, queue_sl
 
 
 def test_what_is_no_blood_is_listed_and_never_queued(store, tmp_path):
-    source = ledger.register_source(store, Source("ward", tmp_path, "slides", "di60"))
-    known = ledger.open_slide(store, source, "BFS-1", "BFS-1")
-    ledger.settle(store, known.revision, {"order_id": "O"}, blood=False)
+    source = arrivals.register_source(store, Source("ward", tmp_path, "slides", "di60"))
+    known = arrivals.open_slide(store, source, "BFS-1", "BFS-1")
+    arrivals.settle(store, known.revision, {"order_id": "O"}, blood=False)
     found = row(store, known.revision)
     assert (found.state, found.reason, found.sidecar) == (
         "listed",
@@ -90,8 +90,8 @@ def test_only_what_is_arriving_settles_or_fails_as_arriving(store, queue_slide):
     revision = queue_slide(store)
     ledger.mark_published(store, [revision])
     before = row(store, revision)
-    ledger.settle(store, revision, {"order_id": "another"}, blood=False)
-    ledger.fail_arriving(store, revision, "its folder went away")
+    arrivals.settle(store, revision, {"order_id": "another"}, blood=False)
+    arrivals.fail_arriving(store, revision, "its folder went away")
     assert row(store, revision) == before
 
 
@@ -115,7 +115,7 @@ def test_a_claim_is_given_once_and_counted_before_any_work(store, queue_slide):
 CLAIM = """
 import sys
 from smear.store import Store
-from worker import ledger
+from worker import arrivals, ledger
 store = Store(sys.argv[1])
 sys.stdin.read()
 print(*(r for r in map(int, sys.argv[2:]) if ledger.claim(store, r, "host") is not None))
@@ -185,7 +185,7 @@ def test_a_released_slide_is_arriving_again_and_keeps_the_count_it_is_given(stor
     ledger.release(store, claim, attempts=claim.attempts)
     found = row(store, revision)
     assert (found.state, found.claimed_by, found.attempts, found.published_at) == ("arriving", None, 1, None)
-    ledger.settle(store, revision, None, blood=True)
+    arrivals.settle(store, revision, None, blood=True)
     assert ledger.claim(store, revision, "host:1").attempts == 2
 
 

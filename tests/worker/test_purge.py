@@ -10,7 +10,7 @@ from sqlmodel import select
 from smear.geometry import profile
 from smear.layout import layout
 from smear.tables import CellRow, DifferentialRow, PictureRow, PredictionRow, RevisionRow, SlideRow, utc_now
-from worker import ledger
+from worker import arrivals, ledger
 from worker import purge as purging
 from worker.classify import classify
 from worker.models import register
@@ -83,7 +83,7 @@ def test_only_slides_that_are_old_unsigned_and_gone_are_forgotten(store, setting
 def test_a_slide_with_one_revision_that_is_young_or_signed_stays_whole(store, settings, drop, finished):
     for name, state in (("reopened", "arriving"), ("signed-once", "signed")):
         revision = finished(name, 400, "signed" if state == "signed" else "classified")
-        second = ledger.open_revision(store, ledger.known_slide(store, 1, name))
+        second = arrivals.open_revision(store, arrivals.known_slide(store, 1, name))
         assert second.revision != revision
         if state == "signed":
             with store.write() as session:

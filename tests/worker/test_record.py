@@ -8,7 +8,7 @@ from sqlmodel import select
 from smear.geometry import profile
 from smear.layout import layout
 from smear.tables import CellRow, DifferentialRow, PictureRow, PredictionRow, RevisionRow
-from worker import ledger
+from worker import arrivals, ledger
 from worker.classify import classify
 from worker.ledger import Fenced
 from worker.models import register
@@ -105,9 +105,9 @@ def test_a_second_revision_keeps_the_first(store, drop, bundle, make_slide, clas
     register(store, bundle)
     first = ledger.claim(store, queue_slide(store), "w")
     record(store, first, classified("S-1"), "one")
-    source = ledger.known_slides(store, 1)["S-1"]
-    second = ledger.open_revision(store, source)
-    ledger.settle(store, second.revision, None, blood=True)
+    source = arrivals.known_slides(store, 1)["S-1"]
+    second = arrivals.open_revision(store, source)
+    arrivals.settle(store, second.revision, None, blood=True)
     make_slide(drop, "S-1", 2, first=6)
     kept = [row.model_dump() for row in rows(store, DifferentialRow) + rows(store, PictureRow)]
     record(store, ledger.claim(store, second.revision, "w"), classified("S-1"), "two")

@@ -5,7 +5,7 @@ import pytest
 from smear.cells import CELL_TYPES
 from smear.report import CELL_COUNTS
 from smear.tables import BundleRow, DifferentialRow, ServingRow, utc_now
-from worker import ledger
+from worker import arrivals, ledger
 from worker.results import CSV_COLUMNS, csv_row, results
 
 
@@ -30,8 +30,8 @@ def told(store, **options):
 
 def test_each_slide_appears_once_with_its_latest_revision(store, two_bundles, queue_slide):
     first, other = queue_slide(store, "S-1"), queue_slide(store, "S-2")
-    known = ledger.known_slides(store, 1)["S-1"]
-    second = ledger.open_revision(store, known)
+    known = arrivals.known_slides(store, 1)["S-1"]
+    second = arrivals.open_revision(store, known)
     with store.write() as session:
         session.add_all([differential(first, 1), differential(second.revision, 1), differential(other, 1)])
     assert told(store) == [("S-1", 2, "b@1"), ("S-2", 1, "b@1")]

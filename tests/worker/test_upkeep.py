@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from smear.tables import RevisionRow, SourceRow, utc_now
-from worker import ledger, quarantine
+from worker import arrivals, ledger, quarantine
 from worker.models import register
 
 
@@ -136,8 +136,8 @@ def test_slides_that_wait_while_nobody_takes_them_need_a_person(
 
 
 def test_a_source_that_nobody_scans_any_more_needs_a_person(well, worker, sqlite_store, settings, json_lines):
-    source = ledger.register_source(sqlite_store, settings.sources[0])
-    ledger.scanned(sqlite_store, source)
+    source = arrivals.register_source(sqlite_store, settings.sources[0])
+    arrivals.scanned(sqlite_store, source)
     done = worker("status", "--json")
     (told,) = json_lines(done.stdout)
     assert done.returncode == 0, told

@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from smear.bundle import BadBundle
 from smear.tables import DifferentialRow, RevisionRow
-from worker import ledger, reading
+from worker import arrivals, ledger, reading
 from worker.engines.face import EngineUnavailable
 
 
@@ -75,7 +75,7 @@ def test_a_fault_of_ours_is_named_on_its_slide_and_never_on_its_worker(
         found = row(sqlite_store, slide)
         assert (found.attempts, found.claimed_by) == (attempt, None)
         if found.state == "arriving":
-            ledger.settle(sqlite_store, slide, None, blood=True)
+            arrivals.settle(sqlite_store, slide, None, blood=True)
     assert found.state == "failed"
     assert found.reason == "a fault of this program (KeyError); its log has the details"
 
@@ -121,7 +121,7 @@ def test_a_slide_whose_share_is_away_waits_and_fails_only_after_many_attempts(
         work.do(slide)
         found = row(sqlite_store, slide)
         assert (found.state, found.attempts) == ("arriving", attempt)
-        ledger.settle(sqlite_store, slide, None, blood=True)
+        arrivals.settle(sqlite_store, slide, None, blood=True)
     work.do(slide)
     found = row(sqlite_store, slide)
     assert (found.state, found.reason) == (
@@ -145,7 +145,7 @@ def test_a_picture_that_stays_unreadable_is_recorded_at_the_third_attempt(
     for _ in range(2):
         work.do(slide)
         assert row(sqlite_store, slide).state == "arriving"
-        ledger.settle(sqlite_store, slide, None, blood=True)
+        arrivals.settle(sqlite_store, slide, None, blood=True)
     work.do(slide)
     assert row(sqlite_store, slide).state == "classified"
     with sqlite_store.read() as session:
@@ -166,7 +166,7 @@ def test_an_engine_that_answers_nonsense_writes_nothing(sqlite_store, slide, mak
     work = make_work(sqlite_store, FakeBrokenEngine(), max_attempts=2)
     work.do(slide)
     assert row(sqlite_store, slide).state == "arriving"
-    ledger.settle(sqlite_store, slide, None, blood=True)
+    arrivals.settle(sqlite_store, slide, None, blood=True)
     work.do(slide)
     assert row(sqlite_store, slide).state == "failed"
     with sqlite_store.read() as session:
@@ -188,7 +188,7 @@ def test_an_engine_that_fails_is_opened_anew_for_the_next_attempt_and_the_slide_
     for attempt in (1, 2):
         work.do(slide)
         assert (row(sqlite_store, slide).state, len(forgotten)) == ("arriving", attempt)
-        ledger.settle(sqlite_store, slide, None, blood=True)
+        arrivals.settle(sqlite_store, slide, None, blood=True)
     work._engine.engine = fake_engine  # another engine runs what the GPU could not
     work.do(slide)
     assert row(sqlite_store, slide).state == "classified"

@@ -16,9 +16,9 @@ from smear.settings import Settings
 from smear.sidecar import MAX_SIDECAR_BYTES, Sidecar
 from smear.sources import Source
 from smear.store import Store
-from worker import ledger
+from worker import arrivals
+from worker.arrivals import Known
 from worker.lanes import rank
-from worker.ledger import Known
 from worker.watch.changes import Unchanged, any_new_content, recorded
 from worker.watch.express import Express
 from worker.watch.known import Verified
@@ -83,7 +83,7 @@ class Looker:
         if known is None:
             if not listing.pictures and not listing.complete_marker:
                 return "leave"
-            known = ledger.open_slide(self._store, self._row, slide.slide_id, slide.folder)
+            known = arrivals.open_slide(self._store, self._row, slide.slide_id, slide.folder)
             log.info("arriving", revision=known.revision)
         match known.state:
             case "queued":
@@ -98,7 +98,7 @@ class Looker:
 
     def _known(self, slide: Followed) -> Known | None:
         """What the database knows of a slide, under its other name where another folder has its slide_id already."""
-        slide.slide_id, known = ledger.known_by_a_name(
+        slide.slide_id, known = arrivals.known_by_a_name(
             self._store, self._row, self.layout, slide.slide_id, slide.folder
         )
         return known
@@ -128,7 +128,7 @@ class Looker:
         if not new:
             self._unchanged.remember(known.revision, suspects)
             return self._nothing_new(slide, listing)
-        reopened = ledger.open_revision(self._store, known)
+        reopened = arrivals.open_revision(self._store, known)
         log.info("reopened", revision=reopened.revision, number=reopened.number)
         self._queue(slide, reopened, listing, told, now)
         return "settled"
@@ -159,7 +159,7 @@ class Looker:
         values: dict[str, Any] | None = None if told is None else told.model_dump(exclude_none=True)
         blood = is_blood(slide.slide_id, self._settings.not_blood)
         first = blood and self._express.take(now)
-        ledger.settle(
+        arrivals.settle(
             self._store,
             known.revision,
             values,
@@ -191,7 +191,7 @@ class Looker:
         reason = "its folder went away before its pictures were read"
         if isinstance(error, PermissionError):
             reason = f"its folder cannot be read: {error.strerror}"
-            known = known or ledger.open_slide(self._store, self._row, slide.slide_id, slide.folder)
+            known = known or arrivals.open_slide(self._store, self._row, slide.slide_id, slide.folder)
         if away or self._root_is_away(slide):
             slide.gone_since = None
             return "follow"
@@ -203,10 +203,10 @@ class Looker:
             return "follow"
         if slide.identity is not None and self._places.get(slide.identity) != slide.folder:
             log.info("renamed while it arrived", revision=known.revision)
-            ledger.forget(self._store, known)
+            arrivals.forget(self._store, known)
         else:
             log.warning("failed", revision=known.revision, reason=reason)
-            ledger.fail_arriving(self._store, known.revision, reason)
+            arrivals.fail_arriving(self._store, known.revision, reason)
         return "leave"
 
     def _root_is_away(self, slide: Followed) -> bool:

@@ -10,8 +10,8 @@ from smear.files import FileChanging
 from smear.layout import Listing, layout
 from smear.sources import Source
 from smear.store import Store
-from worker import ledger
-from worker.ledger import Known
+from worker import arrivals
+from worker.arrivals import Known
 from worker.watch.changes import Unchanged, any_new_content, recorded
 from worker.watch.look import settled_signature
 
@@ -45,7 +45,7 @@ class Rescan:
         self._store, self._source, self._by_hash = store, source, by_hash
         self.source = source.name
         self._layout = layout(source.layout)
-        self._row = ledger.register_source(store, source)
+        self._row = arrivals.register_source(store, source)
         #: How many slides came to which verdict.
         self.counts: Counter[Verdict] = Counter()
 
@@ -54,7 +54,7 @@ class Rescan:
         try:
             found = self._layout.survey(self._source.root)
             while batch := list(islice(found, _BATCH)):
-                known = ledger.known_of(self._store, self._row, [slide_id for slide_id, _, _ in batch])
+                known = arrivals.known_of(self._store, self._row, [slide_id for slide_id, _, _ in batch])
                 for slide_id, folder, _ in batch:
                     yield from self._compare(slide_id, folder, known.get(slide_id))
                     progress()
@@ -64,7 +64,7 @@ class Rescan:
 
     def _compare(self, slide_id: str, folder: str, known: Known | None) -> Iterator[Difference]:
         if known is not None and known.folder != folder:
-            slide_id, known = ledger.known_by_a_name(self._store, self._row, self._layout, slide_id, folder)
+            slide_id, known = arrivals.known_by_a_name(self._store, self._row, self._layout, slide_id, folder)
         try:
             verdict, reason = self._verdict(slide_id, folder, known)
         except FileChanging:
@@ -84,11 +84,11 @@ class Rescan:
         if known is None:
             if not listing.pictures:
                 return "left alone", "no pictures"
-            ledger.open_slide(self._store, self._row, slide_id, folder)
+            arrivals.open_slide(self._store, self._row, slide_id, folder)
             return "new", "not seen before"
         if not self._differs(listing, known):
             return "same", ""
-        ledger.open_revision(self._store, known)
+        arrivals.open_revision(self._store, known)
         return "changed", "its files hold what was not classified"
 
     def _differs(self, listing: Listing, known: Known) -> bool:

@@ -11,8 +11,8 @@ from smear.layout import layout
 from smear.settings import Settings
 from smear.sources import Source
 from smear.store import Store, StoreUnavailable
-from worker import ledger
-from worker.ledger import Known
+from worker import arrivals
+from worker.arrivals import Known
 from worker.watch.active import SourceLease, this_process
 from worker.watch.known import Verified, finished_after, folder_signature, load_finished
 from worker.watch.look import RELOOK_SECONDS, Followed, Looker
@@ -39,7 +39,7 @@ class SourceWatch:
         self, store: Store, source: Source, settings: Settings, observing: Observing, watcher: str | None = None
     ) -> None:
         self._store, self._source, self._settings, self._observing = store, source, settings, observing
-        self._row = ledger.register_source(store, source)
+        self._row = arrivals.register_source(store, source)
         self._lease = SourceLease(store, self._row, settings.lease_seconds, watcher or this_process())
         self.active = False
         self._begin()
@@ -130,7 +130,7 @@ class SourceWatch:
         """Follow what the database calls arriving: slides that a worker handed back, or an earlier watcher left."""
         if not self.active:
             return
-        for slide_id, folder in ledger.arriving(self._store, self._row):
+        for slide_id, folder in arrivals.arriving(self._store, self._row):
             self._follow(slide_id, folder, now, wake=False)
 
     # --- the scan: the whole root, by level ------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class SourceWatch:
         return len(self._followed) >= MOST_FOLLOWED <= sum(not slide.troubled for slide in self._followed.values())
 
     def _sort_out(self, found: list[tuple[str, str, str]], now: float) -> None:
-        known = ledger.known_of(self._store, self._row, [slide_id for slide_id, _, _ in found])
+        known = arrivals.known_of(self._store, self._row, [slide_id for slide_id, _, _ in found])
         for slide_id, folder, signature in found:
             if self._wants_a_look(folder, signature, known.get(slide_id)):
                 self._follow(slide_id, folder, now)
@@ -189,7 +189,7 @@ class SourceWatch:
         self._scan = None
         # What was new meanwhile may lie where the scan had been already: then the next is due sooner.
         self._scan_due = min(self._scan_due, now + self._settings.scan_seconds)
-        ledger.scanned(self._store, self._row)
+        arrivals.scanned(self._store, self._row)
         if self._away:
             log.info("drop folder is back", drop=str(self._source.root))
         self._away = False
@@ -199,7 +199,7 @@ class SourceWatch:
     # --- between scans -----------------------------------------------------------------------------------------------
 
     def _go_round(self, now: float) -> None:
-        """Look at some more of the young finished slides, file by file; a scan, which finds the new ones, goes first."""
+        """Look at some more of the young finished slides, file by file. A scan goes first: it finds the new ones."""
         if self._scan is not None or self._round_after is None or self._away or self._is_full():
             return
         age = timedelta(days=self._settings.reopen_days)

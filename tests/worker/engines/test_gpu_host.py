@@ -20,7 +20,7 @@ from smear import shipped
 from smear.shipped import shipped_bundle
 from smear.store import Store
 from smear.tables import DifferentialRow
-from worker import ledger
+from worker import arrivals
 from worker.engines.tensorrt import missing
 from worker.install import prepare
 from worker.queue import publish, sender
@@ -85,9 +85,9 @@ def test_a_plan_is_built_verified_and_used_by_a_celery_worker_on_solo(
     prepare(settings)
     store, app = Store(settings.database), sender(settings)
     make_slide(drop, "S-1", 60)
-    source = ledger.register_source(store, settings.sources[0])
-    known = ledger.open_slide(store, source, "S-1", "S-1")
-    ledger.settle(store, known.revision, None, blood=True)
+    source = arrivals.register_source(store, settings.sources[0])
+    known = arrivals.open_slide(store, source, "S-1", "S-1")
+    arrivals.settle(store, known.revision, None, blood=True)
     publish(app, known.revision)
 
     log = tmp_path / "worker.log"

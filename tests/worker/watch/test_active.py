@@ -10,7 +10,7 @@ from sqlmodel import select
 from smear.layout import layout
 from smear.sources import Source
 from smear.tables import RevisionRow, SourceRow
-from worker import ledger
+from worker import arrivals
 from worker.watch.active import SourceLease, has_ended, this_process
 from worker.watch.observe import Observing
 from worker.watch.source import SourceWatch
@@ -22,7 +22,7 @@ LEASE = 15.0
 @pytest.fixture
 def lease(store, tmp_path):
     """lease(watcher): a lease on the one source."""
-    row = ledger.register_source(store, Source("default", tmp_path, "slides", "di60"))
+    row = arrivals.register_source(store, Source("default", tmp_path, "slides", "di60"))
     return lambda watcher: SourceLease(store, row, LEASE, watcher)
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlmodel import select
 
 from smear.tables import DifferentialRow
-from worker import ledger
+from worker import arrivals, ledger
 from worker.watch import source
 from worker.watch.look import Looker
 
@@ -78,9 +78,9 @@ def test_an_unchanged_archive_costs_a_scan_no_look_and_no_question_to_the_databa
         make_slide(drop, f"A-{n}", 2, first=n)
     done.run(150)
     looked, asked = [], []
-    real_look, real_known = Looker.look, ledger.known_of
+    real_look, real_known = Looker.look, arrivals.known_of
     monkeypatch.setattr(Looker, "look", lambda self, s, *a, **k: looked.append(s.folder) or real_look(self, s, *a, **k))
-    monkeypatch.setattr(ledger, "known_of", lambda store, row, ids: asked.extend(ids) or real_known(store, row, ids))
+    monkeypatch.setattr(arrivals, "known_of", lambda store, row, ids: asked.extend(ids) or real_known(store, row, ids))
     done.run(130)
     assert (looked, asked) == ([], [])
     done.start()

@@ -5,7 +5,7 @@ import json
 from sqlmodel import select
 
 from smear.tables import DifferentialRow, RevisionRow
-from worker import ledger
+from worker import arrivals
 
 
 DONE = {("S-1", 1): "classified"}
@@ -108,7 +108,7 @@ def test_a_slide_that_a_worker_handed_back_settles_anew(drop, make_slide, servic
     make_slide(drop, "S-1", 3)
     service.wake("S-1")
     service.run(1)
-    (known,) = ledger.known_slides(service.store, 1).values()
-    ledger.settle(service.store, known.revision, None, blood=True)
+    (known,) = arrivals.known_slides(service.store, 1).values()
+    arrivals.settle(service.store, known.revision, None, blood=True)
     service.run(1.5)  # seen as queued, and classified
     assert service.states() == DONE

@@ -4,7 +4,7 @@ import pytest
 from sqlmodel import select
 
 from smear.tables import RevisionRow
-from worker import ledger
+from worker import arrivals, ledger
 from worker.queue import BrokerUnavailable
 from worker.watch import reconcile
 from worker.watch.reconcile import LOST_SECONDS, RECONCILE_SECONDS, Reconciler
@@ -132,7 +132,7 @@ def test_a_new_claim_gets_a_lease_of_its_own(make, broker, sqlite_store, queue_s
         run(reconciler, clock, 14)
         assert row(sqlite_store, revision).claimed_by == name
         ledger.release(sqlite_store, claim, attempts=0)
-        ledger.settle(sqlite_store, revision, None, blood=True)
+        arrivals.settle(sqlite_store, revision, None, blood=True)
 
 
 def test_a_slide_that_kills_its_worker_each_time_is_given_up_with_the_reason(

@@ -1,0 +1,192 @@
+"""What a watcher writes: sources, slides and their revisions, from first sight until they are settled.
+
+    arriving -> queued | listed | failed
+
+What becomes of a queued revision is in `worker.ledger`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, select
+
+from smear.files import raw, shown
+from smear.listing import Layout
+from smear.sources import Source
+from smear.store import Store
+from smear.tables import RevisionRow, RevisionState, SlideRow, SourceRow, is_latest_revision, key, utc_now
+from worker import lanes
+from worker.ledger import change_revision
+
+
+@dataclass(frozen=True)
+class Known:
+    """A slide as the database knows it: its row, and its latest revision."""
+
+    slide: int
+    revision: int
+    number: int
+    state: RevisionState
+    signature: str | None
+    finished_at: datetime | None
+    folder: str = ""
+
+
+def register_source(store: Store, source: Source) -> int:
+    """The row number of a source, made or brought up to date."""
+    with store.write() as session:
+        row = session.exec(select(SourceRow).where(SourceRow.name == source.name)).one_or_none()
+        if row is None:
+            row = SourceRow(name=source.name, layout=source.layout, geometry=source.geometry)
+        waiting_turn = row.priority != source.priority
+        row.layout, row.geometry, row.priority = source.layout, source.geometry, source.priority
+        session.add(row)
+        session.flush()
+        if waiting_turn:
+            slides = select(SlideRow.id).where(SlideRow.source_id == row.id)
+            waiting = (col(RevisionRow.state) == "queued", col(RevisionRow.slide).in_(slides))
+            session.execute(update(RevisionRow).where(*waiting).values(rank=lanes.rank(source.priority)))
+        return key(row.id)
+
+
+def known_slides(store: Store, source: int) -> dict[str, Known]:
+    """Every slide of a source with its latest revision, by slide_id."""
+    with store.read() as session:
+        return dict(_latest(session, SlideRow.source_id == source))
+
+
+def known_of(store: Store, source: int, slide_ids: list[str]) -> dict[str, Known]:
+    """Those of these slides that were seen before, with their latest revisions; some hundreds at a time."""
+    with store.read() as session:
+        return dict(_latest(session, (col(SlideRow.source_id) == source) & col(SlideRow.slide_id).in_(slide_ids)))
+
+
+def known_slide(store: Store, source: int, slide_id: str) -> Known | None:
+    """One slide with its latest revision; None where it was never seen."""
+    with store.read() as session:
+        found = _latest(session, (SlideRow.source_id == source) & (SlideRow.slide_id == slide_id))
+        return next((known for _, known in found), None)
+
+
+def known_by_a_name(store: Store, source: int, layout: Layout, slide_id: str, folder: str) -> tuple[str, Known | None]:
+    """(slide_id, what is known of it) of a folder: under the first of its names that no other folder has."""
+    while True:
+        known = known_slide(store, source, slide_id)
+        taken = known is not None and known.folder != folder
+        other = layout.other_name(slide_id, folder) if taken else slide_id
+        if other == slide_id:
+            return slide_id, known
+        slide_id = other
+
+
+def _latest(session: Session, where: Any) -> list[tuple[str, Known]]:
+    rows = session.exec(
+        select(SlideRow, RevisionRow)
+        .join(RevisionRow, col(RevisionRow.slide) == col(SlideRow.id))
+        .where(where, is_latest_revision())
+    )
+    return [
+        (
+            s.slide_id,
+            Known(key(s.id), key(r.id), r.number, _state(r), r.signature, r.finished_at, raw(s.folder)),
+        )
+        for s, r in rows
+    ]
+
+
+def _state(row: RevisionRow) -> RevisionState:
+    return row.state  # type: ignore[return-value]
+
+
+def open_slide(store: Store, source: int, slide_id: str, folder: str) -> Known:
+    """Record a slide at first sight, as `arriving`; a slide seen before is returned as it is."""
+    now = utc_now()
+    try:
+        with store.write() as session:
+            slide = SlideRow(source_id=source, slide_id=slide_id, folder=shown(folder), first_seen_at=now)
+            session.add(slide)
+            session.flush()
+            revision = RevisionRow(slide=key(slide.id), number=1, arrived_at=now)
+            session.add(revision)
+            session.flush()
+            return Known(key(slide.id), key(revision.id), 1, "arriving", None, None, folder)
+    except IntegrityError:
+        # Another watcher was faster.
+        known = known_slide(store, source, slide_id)
+        assert known is not None
+        return known
+
+
+def open_revision(store: Store, known: Known) -> Known:
+    """The next revision of a slide, as `arriving`; the earlier ones stay."""
+    try:
+        with store.write() as session:
+            revision = RevisionRow(slide=known.slide, number=known.number + 1, arrived_at=utc_now())
+            session.add(revision)
+            session.flush()
+            return Known(known.slide, key(revision.id), revision.number, "arriving", None, None, known.folder)
+    except IntegrityError:
+        # Another watcher was faster.
+        with store.read() as session:
+            ((_, latest),) = _latest(session, SlideRow.id == known.slide)
+            return latest
+
+
+def scanned(store: Store, source: int) -> None:
+    """The whole of a source has just been compared with the database."""
+    with store.write() as session:
+        session.execute(update(SourceRow).where(col(SourceRow.id) == source).values(scanned_at=utc_now()))
+
+
+def forget(store: Store, known: Known) -> None:
+    """Take back the first sight of a slide of which nothing was ever read: its folder only changed its name."""
+    with store.write() as session:
+        revision = session.get(RevisionRow, known.revision)
+        if revision is not None and (revision.number, revision.state, revision.attempts) == (1, "arriving", 0):
+            session.delete(revision)
+            session.flush()
+            session.delete(session.get_one(SlideRow, known.slide))
+
+
+def settle(
+    store: Store,
+    revision: int,
+    sidecar: dict[str, Any] | None,
+    *,
+    blood: bool,
+    signature: str | None = None,
+    rank: int = 0,
+) -> None:
+    """An arriving revision has settled: to be queued, or only listed where it is no blood smear.
+
+    `signature` stands for what lay in the folder then, should the revision fail without ever being read; `rank` is its
+    place in the outbox.
+    """
+    now = utc_now()
+    values: dict[str, Any] = {"settled_at": now, "sidecar": sidecar, "state": "queued"}
+    values |= {"signature": signature, "rank": rank}
+    if not blood:
+        values |= {"state": "listed", "reason": "not a blood smear: no differential", "finished_at": now}
+    with store.write() as session:
+        change_revision(session, revision, (RevisionRow.state == "arriving",), **values)
+
+
+def arriving(store: Store, source: int) -> list[tuple[str, str]]:
+    """(slide_id, folder) of every slide of a source with a revision that is arriving."""
+    with store.read() as session:
+        rows = session.exec(
+            select(SlideRow.slide_id, SlideRow.folder)
+            .join(RevisionRow, col(RevisionRow.slide) == col(SlideRow.id))
+            .where(SlideRow.source_id == source, RevisionRow.state == "arriving")
+        )
+        return [(slide_id, raw(folder)) for slide_id, folder in rows]
+
+
+def fail_arriving(store: Store, revision: int, reason: str) -> None:
+    """A revision that was still arriving has failed. Its signature is that of no folder, so that a scan looks again."""
+    with store.write() as session:
+        still = (RevisionRow.state == "arriving",)
+        change_revision(session, revision, still, state="failed", reason=reason, finished_at=utc_now(), signature="")
