@@ -142,6 +142,12 @@ def _news(session: Session, told: dict[str, Any], settings: Settings) -> list[st
     new = int(session.exec(select(func.count()).where(col(SuspectRow.quarantined_at) >= since)).one())
     if new:
         said.append(f"{new} pictures went into quarantine within {NEWS_DAYS} days: see `worker quarantine list`")
+    watched = set(session.exec(select(SourceRow.name).where(col(SourceRow.watched_by).is_not(None))))
+    said += [
+        f"{source['name']} was never scanned: is a watcher running?"
+        for source in told["sources"]
+        if source["there"] and source["scanned_seconds_ago"] is None and source["name"] not in watched
+    ]
     late = MISSED_SCANS * settings.scan_seconds + SLACK_SECONDS
     said += [
         f"{source['name']} was last scanned {source['scanned_seconds_ago']:.0f} s ago: is a watcher running?"

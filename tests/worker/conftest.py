@@ -123,6 +123,7 @@ def queue_slide() -> Callable[..., int]:
     def queue(store: Store, slide_id: str = "S-1") -> int:
         source = arrivals.register_source(store, Source("default", Path("/drop"), "slides", "di60"))
         known = arrivals.open_slide(store, source, slide_id, slide_id)
+        arrivals.scanned(store, source)
         arrivals.settle(store, known.revision, None, blood=True)
         return known.revision
 

@@ -135,8 +135,16 @@ def test_slides_that_wait_while_nobody_takes_them_need_a_person(
     assert row(sqlite_store, revision).state == "queued"
 
 
-def test_a_source_that_nobody_scans_any_more_needs_a_person(well, worker, sqlite_store, settings, json_lines):
+def test_a_source_that_nobody_scans_or_nobody_scans_any_more_needs_a_person(
+    well, worker, sqlite_store, settings, json_lines
+):
+    done = worker("status", "--json")
+    (told,) = json_lines(done.stdout)
+    assert (done.returncode, told["needs_attention"]) == (1, ["default was never scanned: is a watcher running?"])
     source = arrivals.register_source(sqlite_store, settings.sources[0])
+    with sqlite_store.write() as session:  # a watcher's first scan of an archive takes its time
+        session.execute(update(SourceRow).values(watched_by="a watcher"))
+    assert worker("status", "--json").returncode == 0
     arrivals.scanned(sqlite_store, source)
     done = worker("status", "--json")
     (told,) = json_lines(done.stdout)
