@@ -56,7 +56,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Hyperparameters; the defaults are those of `best`, which notes in LOG.md chose.
+    """Hyperparameters; the defaults are those of `best`. LOG.md has which of them were compared, and which were not.
 
     `learning_rate` is Adam's peak, reached after `warmup_epochs`; where `cosine`, it falls towards zero on half a
     cosine, else it stays. Convolutions, whose sums have far fewer terms than the wide layer's, take `conv_rate` times
