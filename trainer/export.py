@@ -69,7 +69,9 @@ def weights_from_bundle(bundle: Bundle) -> dict[str, Tensor]:
         raise BadBundle(f"{bundle.folder}: its network is no ONNX file") from error
     stored = {item.name: item for item in model.graph.initializer}
     weights = {}
-    for name, expected in WNet().state_dict().items():
+    with torch.device("meta"):  # shapes alone: no weights are drawn
+        wanted = WNet().state_dict()
+    for name, expected in wanted.items():
         if name not in stored or tuple(stored[name].dims) != tuple(expected.shape):
             raise BadBundle(f"{bundle.folder}: its network holds no {name} of shape {tuple(expected.shape)}")
         weights[name] = torch.from_numpy(numpy_helper.to_array(stored[name]).astype(np.float32))

@@ -17,7 +17,7 @@ from trainer.learning import Answers, BrokeOff, Epoch, learning_rate, no_variant
 from trainer.recipes import Recipe
 from trainer.scores import Floats, Scores, score
 from trainer.training_set import TrainingSet
-from trainer.wnet import WNet
+from trainer.wnet import WNet, holding
 
 
 Weights = dict[str, Tensor]
@@ -142,9 +142,7 @@ def logits_of(weights: Weights, pixels: Pixels) -> Floats:
 
 def logits_of_views(weights: Weights, images: Images, views: int) -> Floats:
     """(views, N, 5) float32 logits of the first so many of a picture's eight dihedral views, the first as it is."""
-    network = WNet()
-    network.load_state_dict(weights)
-    network.to(next(iter(weights.values())).device).eval()
+    network = holding(weights)
     with torch.inference_mode():
         return np.stack([_logits(network, images, *VIEWS[number]) for number in range(views)])
 

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from smear.labelled import Pixels
 from trainer import wnet
-from trainer.wnet import PARAMETERS, WNet, _drop, _drop_maps, parameter_count, standardise
+from trainer.wnet import PARAMETERS, WNet, _drop, _drop_maps, holding, parameter_count, standardise
 
 
 def test_it_has_the_papers_number_of_parameters():
@@ -110,3 +110,30 @@ def test_nothing_is_dropped_when_it_is_asked_to_answer():
     images = torch.randint(0, 256, (2, 128, 128, 3), dtype=torch.uint8)
     with torch.no_grad():
         torch.testing.assert_close(network(images)[0], network(images)[0], atol=0, rtol=0)
+
+
+def test_a_network_that_holds_weights_answers_as_one_that_was_filled_with_them(holdout: Pixels):
+    weights = {name: value.contiguous() for name, value in WNet().state_dict().items()}
+    before = {name: value.clone() for name, value in weights.items()}
+    images = torch.from_numpy(holdout.images[:9])
+    filled = WNet()
+    filled.load_state_dict(weights)
+    with torch.inference_mode():
+        assert torch.equal(holding(weights)(images)[0], filled.eval()(images)[0])
+    assert all(torch.equal(value, before[name]) for name, value in weights.items())
+
+
+def test_holding_weights_draws_no_random_numbers_and_copies_none_of_the_wide_layers():
+    weights = WNet().state_dict()
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    network = holding(weights)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert network.dense1.weight.data_ptr() == weights["dense1.weight"].data_ptr()
+
+
+def test_weights_of_another_network_are_not_held():
+    weights = WNet().state_dict()
+    del weights["dense2.bias"]
+    with pytest.raises(RuntimeError, match=r"dense2\.bias"):
+        holding(weights)
