@@ -9,9 +9,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from smear.lease import Held
-from smear.settings import load_settings
-from smear.store import Store, schema_problem
 from trainer import terminal
 from trainer.learning import Epoch
 from trainer.options import AsJson, Threads, prepare_torch
@@ -32,6 +29,9 @@ def nightly(
     """
     console = Console(stderr=True)
     with plain_errors(console):
+        from smear.lease import Held  # noqa: PLC0415 - as below
+        from smear.settings import load_settings  # noqa: PLC0415 - as below
+        from smear.store import Store, schema_problem  # noqa: PLC0415 - as below
         from trainer.nightly.by_schedule import idle  # noqa: PLC0415 - as below
         from trainer.nightly.night import Nightly, scorecard_page  # noqa: PLC0415 - seconds that others need not wait
 
