@@ -3,7 +3,6 @@
 from typing import Final
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from smear.decision import Calibration, OutsideDetector, OutsideScore, outside_scores
 from trainer.scores import Floats, Labels
@@ -26,6 +25,9 @@ def negative_log_likelihood(logits: Floats, labels: Labels, temperature: float) 
 
 def fit_temperature(logits: Floats, labels: Labels) -> float:
     """The temperature, 0.2 to 5, with the least negative log-likelihood (Guo et al., 2017), to three digits."""
+    # A third of a second to import, which who calibrates nothing need not wait for.
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415
+
     low, high = np.log(_TEMPERATURES)
     best = minimize_scalar(
         lambda log_t: negative_log_likelihood(logits, labels, float(np.exp(log_t))),

@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from smear.cells import CELL_TYPES
 from smear.plain import PlainError
+from trainer.cv.folder import RUN
 from trainer.scores import Floats, Labels
 
 
 FORMAT: Final = 1
-RUN: Final = "run.json"
 CELLS: Final = "cells.parquet"
 RESULT: Final = "cv.json"
 CURVES: Final = "folds/*/curve.json"

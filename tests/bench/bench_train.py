@@ -20,10 +20,9 @@ from pathlib import Path
 import numpy as np
 from host import PROJECT, commit, machine
 
-from trainer.cv.folder import WORK, write_json
+from trainer.cv.folder import RUN, WORK, write_json
 from trainer.produce import shipped_holdout
 from trainer.recipes import BEST
-from trainer.run_folder import RUN
 
 
 #: What nine of ten folds of 5,950 pictures come to, as of the public set that the shipped network was made of.

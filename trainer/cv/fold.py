@@ -28,6 +28,7 @@ from trainer.cv.folder import (
     CHECKPOINT,
     CURVE,
     PROBABILITIES,
+    RUN,
     WORK,
     folder_of,
     is_done,
@@ -40,7 +41,6 @@ from trainer.learning import Answers, BrokeOff, Epoch, run
 from trainer.memory import keep_freed
 from trainer.models import catalogue
 from trainer.models.face import Model
-from trainer.run_folder import RUN
 from trainer.scores import Floats, score
 from trainer.training_set import TrainingSet
 

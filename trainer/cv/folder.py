@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 
+#: What was ordered, and where and when; written first.
+RUN: Final = "run.json"
 #: What the fold processes read; removed when the run is finished.
 WORK: Final = "work"
 CURVE: Final = "curve.json"

@@ -13,10 +13,9 @@ from pydantic import ValidationError
 
 from smear.plain import PlainError
 from trainer.checkpoint import save_whole
-from trainer.cv.folder import WORK, write_json
+from trainer.cv.folder import RUN, WORK, write_json
 from trainer.cv.plan import Plan
 from trainer.models.face import Model
-from trainer.run_folder import RUN
 
 
 #: What makes two runs the same one; the rest of `run.json` tells where and when.

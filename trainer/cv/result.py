@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smear.cells import CELL_TYPES
-from trainer.cv.folder import CURVE, PROBABILITIES, folder_of, variant_file, write_json
+from trainer.cv.folder import CURVE, PROBABILITIES, RUN, folder_of, variant_file, write_json
 from trainer.cv.plan import Plan
 from trainer.learning import BrokeOff
 from trainer.resample import interval, resample
-from trainer.run_folder import CELLS, RESULT, RUN
+from trainer.run_folder import CELLS, RESULT
 from trainer.scores import Floats, Labels, Scores, score
 
 

@@ -10,7 +10,7 @@ from trainer.learning import Inputs, Learner, Settings
 from trainer.models.face import Model
 from trainer.older.families import FAMILIES
 from trainer.older.features import COUNTS, features
-from trainer.older.fit import OLDER_RECIPE, RECIPES, USUAL, OlderFit, OlderRecipe
+from trainer.older.recipes import OLDER_RECIPE, RECIPES, USUAL, OlderRecipe
 from trainer.training_set import TrainingSet
 
 
@@ -47,6 +47,9 @@ class OlderModel(Model):
         assert isinstance(recipe, OlderRecipe)
         assert init is None
         del device
+        # scikit-learn takes two seconds to import, which the processes of every other model need not wait for.
+        from trainer.older.fit import OlderFit  # noqa: PLC0415
+
         return OlderFit(self.name, recipe, data, seed)
 
     def layers(self) -> list[Layer]:

@@ -2,18 +2,16 @@
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
-from pydantic import ConfigDict, Field, TypeAdapter
 from sklearn.exceptions import ConvergenceWarning
 
 from smear.cells import CELL_TYPES
 from smear.decision import softmax
 from trainer.learning import Answers, Epoch, Inputs, no_variants
-from trainer.older.families import FAMILIES
-from trainer.recipes import Some
+from trainer.older.pipelines import PIPELINES
+from trainer.older.recipes import OlderRecipe
 from trainer.scores import Floats, score
 from trainer.training_set import TrainingSet
 
@@ -23,31 +21,12 @@ _LEAST: Final = 1e-6
 _SEEDS: Final = 2**32
 
 
-@dataclass(frozen=True)
-class OlderRecipe:
-    """What can be chosen of an older family: the settings of its classifier are fixed in `families`."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")] = "usual"
-    epochs: Literal[1] = 1
-    inner_share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    views: Literal[1] = 1
-    pictures_per_type: Some | None = None
-
-
-USUAL: Final = OlderRecipe()
-SMOKE: Final = OlderRecipe(name="smoke", pictures_per_type=24)
-RECIPES: Final = {recipe.name: recipe for recipe in (USUAL, SMOKE)}
-OLDER_RECIPE: Final = TypeAdapter(OlderRecipe)
-
-
 class OlderFit:
     """A `trainer.learning.Learner` over (N, F) features."""
 
     def __init__(self, family: str, recipe: OlderRecipe, data: TrainingSet, seed: int) -> None:
         self.recipe, self.data = recipe, data
-        self.pipeline = FAMILIES[family].make(seed % _SEEDS)
+        self.pipeline = PIPELINES[family](seed % _SEEDS)
         self.epochs_done = self.steps_done = 0
         self.steps_per_epoch = 1
 

@@ -1,6 +1,8 @@
 import fcntl
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -130,3 +132,40 @@ def test_a_fold_of_another_plan_does_not_go_on_from_the_checkpoint_that_is_there
         lay_down(other)
     with pytest.raises(Exception, match="holds an unfinished run with other data or settings"):
         run_fold(out, 0)
+
+
+#: What takes seconds to import, and each fold's process would wait for again.
+_NOT_NEEDED = ("sklearn", "scipy", "matplotlib", "pyarrow", "onnx", "onnxruntime", "sqlalchemy", "torch._dynamo")
+_TRAINS_A_STEP = """
+import sys
+import torch
+import trainer.cv.fold
+from trainer.adam import Adam
+from trainer.wnet import WNet
+network = WNet()
+optimiser = Adam(network)
+network.train()(torch.zeros((1, 128, 128, 3), dtype=torch.uint8))[0].sum().backward()
+optimiser.step(1e-3)
+print(*(name for name in sys.argv[1:] if name in sys.modules))
+"""
+
+
+def test_a_folds_process_imports_nothing_that_w_net_does_not_need():
+    call = [sys.executable, "-c", _TRAINS_A_STEP, *_NOT_NEEDED]
+    done = subprocess.run(call, capture_output=True, text=True, check=True, timeout=90)
+    assert done.stdout.split() == []
+
+
+def test_the_older_families_find_scikit_learn_when_they_are_asked_for():
+    code = (
+        "import sys, numpy as np\n"
+        "from smear.labelled import Pixels\n"
+        "from trainer.models import catalogue\n"
+        "from trainer.training_set import TrainingSet\n"
+        "assert 'sklearn' not in sys.modules\n"
+        "model, nothing = catalogue.model('svm'), Pixels(np.empty((0, 3)), np.empty(0, int), [], [])\n"
+        "learner = model.learner(model.recipe(), TrainingSet(nothing, nothing), 0, None, 'cpu')\n"
+        "print(type(learner.pipeline).__module__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=90)
+    assert done.stdout == "sklearn.pipeline\n"

@@ -4,7 +4,8 @@ import pytest
 from smear.decision import softmax
 from smear.labelled import Pixels
 from trainer.older.families import FAMILIES
-from trainer.older.fit import USUAL, OlderFit
+from trainer.older.fit import OlderFit
+from trainer.older.recipes import USUAL
 from trainer.training_set import TrainingSet
 
 
