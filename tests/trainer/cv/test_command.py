@@ -119,12 +119,28 @@ def test_json_is_one_line_and_the_content_of_cv_json(cv, tmp_path):
     assert json.loads(line) == _cv(tmp_path / "run")
 
 
-@pytest.mark.parametrize("seed", [2**32, -1, "one"])
-def test_a_seed_that_no_generator_takes_is_refused(cv, tmp_path, seed):
-    result = cv(tmp_path / "run", "--seed", seed)
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--seed", 2**32),
+        ("--seed", -1),
+        ("--seed", "one"),
+        ("--epochs", 0),
+        ("--folds", 1),
+        ("--folds", 101),
+        ("--folds", 2.5),
+        ("--share", 0),
+        ("--share", "nan"),
+        ("--jobs", -1),
+    ],
+)
+def test_a_number_that_means_nothing_is_refused_by_the_name_of_its_option(cv, fake_folds, tmp_path, option, value):
+    result = cv(tmp_path / "run", option, value)
     assert result.exit_code == 2
-    assert "--seed" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert isinstance(result.exception, SystemExit)
+    assert f"Invalid value for '{option}': Input should be " in result.stderr
+    assert result.stdout == ""
+    assert fake_folds.trained == []
     assert not (tmp_path / "run").exists()
 
 
