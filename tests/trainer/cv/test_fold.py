@@ -135,7 +135,7 @@ def test_a_fold_of_another_plan_does_not_go_on_from_the_checkpoint_that_is_there
 
 
 #: What takes seconds to import, and each fold's process would wait for again.
-_NOT_NEEDED = ("sklearn", "scipy", "matplotlib", "pyarrow", "onnx", "onnxruntime", "sqlalchemy", "torch._dynamo")
+_NOT_NEEDED = ("sklearn", "scipy", "matplotlib", "pyarrow", "onnx", "onnxruntime", "sqlalchemy")
 _TRAINS_A_STEP = """
 import sys
 import torch
