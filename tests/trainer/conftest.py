@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from smear import bundle, shipped
@@ -20,6 +21,10 @@ from smear.bundle import Bundle
 from smear.cells import CELL_TYPES
 from smear.labelled import Pixels
 from trainer import produce
+
+
+# Tests run in a process a core, as folds do: more threads than cores wait for each other, busily.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
