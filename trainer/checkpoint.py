@@ -71,13 +71,8 @@ class Checkpoint:
             return
         try:
             restore(state)
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            RuntimeError,
-        ) as error:  # parts that lack or do not fit
+        # Parts that lack or do not fit.
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise DamagedCheckpoint(_damaged(self.path)) from error
 
     def remove(self) -> None:

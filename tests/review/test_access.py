@@ -15,6 +15,17 @@ from smear.tables import CellRow
 HTML = {"accept": "text/html"}
 
 
+def kept_cell(desk, slide, data):
+    """The number of a new cell of a slide, whose picture is kept with these bytes."""
+    digest = hashlib.sha256(data).hexdigest()
+    desk.pictures.put(digest, data)
+    with desk.store.write() as session:
+        cell = CellRow(slide=slide, sha256=digest)
+        session.add(cell)
+        session.flush()
+        return cell.id
+
+
 # --- nobody, and those who may not -----------------------------------------------------------------------------------
 
 
@@ -161,13 +172,7 @@ def test_a_picture_is_served_as_a_picture_or_not_at_all(client, desk, slide, cel
         b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>',
         b"",
     ):
-        digest = hashlib.sha256(data).hexdigest()
-        desk.pictures.put(digest, data)
-        with desk.store.write() as session:
-            cell = CellRow(slide=slide, sha256=digest)
-            session.add(cell)
-            session.flush()
-            number = cell.id
+        number = kept_cell(desk, slide, data)
         answer = vera.get(f"/cells/{number}/picture")
         assert (answer.status_code, answer.json()["words"]) == (404, "This file is no picture.")
         assert vera.get(f"/pictures?cells={number}").json() == {str(number): None}
@@ -196,16 +201,7 @@ def test_many_pictures_at_once_are_the_very_bytes_of_each_and_as_well_guarded(cl
 
 
 def test_pictures_too_large_to_go_together_are_left_to_be_asked_for_singly(client, desk, slide, cells_of):
-    ids = []
-    for n in range(3):
-        data = b"BM" + bytes([n]) * 2_500_000
-        digest = hashlib.sha256(data).hexdigest()
-        desk.pictures.put(digest, data)
-        with desk.store.write() as session:
-            cell = CellRow(slide=slide, sha256=digest)
-            session.add(cell)
-            session.flush()
-            ids.append(cell.id)
+    ids = [kept_cell(desk, slide, b"BM" + bytes([n]) * 2_500_000) for n in range(3)]
     vera = client("vera")
     assert list(vera.get(f"/pictures?cells={','.join(map(str, ids))}").json()) == [str(ids[0])]
     assert len(vera.get(f"/cells/{ids[1]}/picture").content) == 2_500_002
