@@ -109,7 +109,7 @@ def one(root, base, cells, images, labels, kind, seed, asked) -> dict:
     settings = Settings(_env_file=None, var=root / "campaign-var")
     night = f"{kind}-{seed}"
     try:
-        made = train(settings, night, base, folder, folder / "staging")
+        made = train(settings, night, base, base, folder, folder / "staging")
     except Enough as enough:
         return {"kind": kind, "seed": seed, "refused": True, "reason": str(enough), "rules": []}
     card = judge(folder, base, bundle.load(folder / "staging" / made["folder"]), base, BUILT)

@@ -24,9 +24,10 @@ def test_the_temperature_undoes_overconfidence(true_temperature):
 
 def test_no_temperature_on_a_grid_is_better():
     logits, labels = _overconfident(400, 1.7, seed=3)
-    best = negative_log_likelihood(logits, labels, fit_temperature(logits, labels))
+    doubt = 1 / 402
+    best = negative_log_likelihood(logits, labels, fit_temperature(logits, labels), doubt)
     for temperature in np.linspace(0.3, 4.5, 200):
-        assert best <= negative_log_likelihood(logits, labels, temperature) + 1e-6
+        assert best <= negative_log_likelihood(logits, labels, temperature, doubt) + 1e-6
 
 
 def test_the_likelihood_is_scipys():
@@ -64,3 +65,12 @@ def test_cells_outside_are_reported_by_kind():
     found = judge_outside(outside, ["flat"] * 3 + ["sure"] * 2, inside, calibration)
     assert found["recall"] == {"flat": 1.0, "sure": 0.0}
     assert found["images"] == 5
+
+
+def test_few_cells_without_a_mistake_do_not_make_the_network_certain():
+    labels = np.arange(60) % 5
+    logits = 3 * np.eye(5, dtype=np.float32)[labels]
+    scaled = logits / fit_temperature(logits, labels)
+    surest = np.exp(scaled.max(1)) / np.exp(scaled).sum(1)
+    # Platt (1999): of N cells (N + 1) / (N + 2).
+    assert surest == pytest.approx(61 / 62, abs=1e-3)

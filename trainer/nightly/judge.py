@@ -13,10 +13,10 @@ from trainer import produce, reference
 from trainer.judge import OutsideSet, read_outside
 from trainer.nightly import rules, snapshot
 from trainer.nightly.rules import Part, Verdict
-from trainer.nightly.snapshot import LabCells, Snapshot
+from trainer.nightly.snapshot import LabCells, Logits, Snapshot
 
 
-#: As many of the labels that the challenger contradicts most are named, for people to look at again.
+#: As many of the labels that are contradicted most are named, for people to look at again.
 _DOUBTFUL: Final = 30
 
 
@@ -35,8 +35,8 @@ def judge(folder: Path, champion: Bundle, challenger: Bundle, first: Bundle, bui
         "laboratory's hold-out", own.labels, _logits(champion, own.images), _logits(challenger, own.images),
         [str(slide) for slide in own.slides],
     )  # fmt: skip
-    fresh = _fresh(collected)
-    fresh_logits = _logits(challenger, fresh.images)
+    lab, learned = _both(collected, snapshot.load_opinions(folder))
+    fresh, fresh_logits = lab.take(lab.new), learned[lab.new]
     verdicts: list[Verdict] = [
         *rules.recall_rules(shipped_part),
         *rules.recall_rules(lab_part),
@@ -46,6 +46,7 @@ def judge(folder: Path, champion: Bundle, challenger: Bundle, first: Bundle, bui
         rules.calibrated(lab_part, old, new),
         rules.outside(_logits(champion, strange.images), _logits(challenger, strange.images), old, new),
         rules.consistent(fresh.labels, fresh_logits),
+        rules.as_before(lab.labels, learned, lab.new),
         rules.compiled(built),
         rules.throughput(built),
     ]
@@ -88,18 +89,19 @@ def _logits(subject: Bundle, images: np.ndarray[Any, np.dtype[np.uint8]]) -> np.
     return reference.answers(subject.network, images)[0]
 
 
-def _fresh(collected: Snapshot) -> LabCells:
-    """The night's new labels, learned from or not."""
-    parts = [collected.learn.take(collected.learn.new), collected.judge.take(collected.judge.new)]
-    return LabCells(
+def _both(collected: Snapshot, opinions: tuple[Logits, Logits]) -> tuple[LabCells, Logits]:
+    """All labelled cells of the laboratory, learned from or not, and what was said of them."""
+    parts = [collected.learn, collected.judge]
+    cells = LabCells(
         np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts]),
         np.concatenate([p.slides for p in parts]), np.concatenate([p.new for p in parts]),
         parts[0].sha256 + parts[1].sha256,
     )  # fmt: skip
+    return cells, np.concatenate(opinions)
 
 
 def _doubtful(cells: LabCells, logits: np.ndarray[Any, np.dtype[np.float32]]) -> list[dict[str, Any]]:
-    """New labels that the challenger contradicts, the surest first: content, slide, what it says instead."""
+    """New labels that what learned them contradicts, the surest first: content, slide, what it says instead."""
     said = logits.argmax(axis=1)
     margin = logits[np.arange(len(said)), said] - logits[np.arange(len(said)), cells.labels]
     worst = [int(i) for i in np.argsort(-margin) if said[i] != cells.labels[i]][:_DOUBTFUL]

@@ -102,7 +102,10 @@ class Nightly:
         champion = self._bundle(done["collect"]["champion"])
         staging = staging_folder(models, night)
         if stage == "train":
-            return train(self._settings, night, champion, folder, staging, recipe=self._recipe, on_epoch=self._on_epoch)
+            return train(
+                self._settings, night, champion, first_of_line(models, champion), folder, staging,
+                recipe=self._recipe, on_epoch=self._on_epoch,
+            )  # fmt: skip
         if stage == "judge":
             challenger = bundle.load(staging / done["train"]["folder"])
             card = judge(folder, champion, challenger, first_of_line(models, champion), done["build"])

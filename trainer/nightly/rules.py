@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binom, fisher_exact
 
 from smear.cells import CELL_TYPES
 from smear.decision import Calibration, decide, softmax
@@ -21,8 +22,12 @@ ANCHOR_MARGIN: Final = 0.005
 NLL_MARGIN: Final = 0.02
 #: How much surer a challenger may be of cells that it has no type for.
 OUTSIDE_MARGIN: Final = 0.05
-#: The share of the night's labels that the challenger, having learned from them, may still contradict.
+#: The share of the night's labels that a network, having learned them whole, may still contradict.
 CONTRADICTED: Final = 0.12
+#: New labels may be contradicted more often than earlier ones by so much, for cells that look alike; and the level at
+#: which it is no chance: small, since each night puts ten such questions.
+UNLIKE_EARLIER: Final = 0.1
+UNLIKE_LEVEL: Final = 0.0005
 #: The share of throughput that may be lost.
 SLOWER: Final = 0.10
 
@@ -138,20 +143,48 @@ def outside(champion: Floats, challenger: Floats, old: Calibration, new: Calibra
     return Verdict("cells outside the five", kept, sentence, told)
 
 
-def consistent(labels: Labels, challenger: Floats) -> Verdict:
-    """The night's labels agree with each other: a network that learned from them contradicts few of them.
+def consistent(labels: Labels, learned: Floats) -> Verdict:
+    """The night's labels (N,) agree with each other: a network that learned them, logits (N, 5), contradicts few.
 
-    Wrong labels at random cannot be learned beside right ones of cells that look alike, so they stay contradicted.
+    Wrong labels at random cannot be learned beside right ones of cells that look alike, so they stay contradicted. Few
+    labels can be contradicted by chance: a one-sided binomial test.
     """
-    wrong = challenger.argmax(axis=1) != labels
-    share = float(wrong.mean()) if len(wrong) else 0.0
+    wrong = learned.argmax(axis=1) != labels
+    p = float(binom.sf(int(wrong.sum()) - 1, len(wrong), CONTRADICTED))
     change = _mean_interval(wrong.astype(np.float64)) if len(wrong) else Interval(0, 0, 0)
-    kept = share <= CONTRADICTED
+    kept = p >= LEVEL
     sentence = (
         f"{int(wrong.sum())} of the night's {len(wrong)} labels are contradicted by the network that learned from them"
         + ("" if kept else f", more than {100 * CONTRADICTED:g} %: are they right?")
     )
-    return Verdict("labels that agree with each other", kept, sentence, {"cells": len(wrong), "share": _triple(change)})
+    told = {"cells": len(wrong), "share": _triple(change), "p": p}
+    return Verdict("labels that agree with each other", kept, sentence, told)
+
+
+def as_before(labels: Labels, learned: Floats, new: npt.NDArray[np.bool_]) -> Verdict:
+    """The night's labels agree with the earlier ones: of cells that look like a type to the network that learned both.
+
+    Where all new cells of one type are called another, they go on looking like those that are rightly called it; each
+    type is asked among what is called it by people, and among what looks like it, by Fisher's exact test. `new` (N,).
+    """
+    said = learned.argmax(axis=1)
+    found = []
+    for index, name in enumerate(CELL_TYPES):
+        for words, own in ((f"that look like {name}s", said == index), (f"called {name}s", labels == index)):
+            counts = [int((own & of & (said != labels)).sum()) for of in (new, ~new)]
+            cells = [int((own & of).sum()) for of in (new, ~new)]
+            if not all(cells):
+                continue
+            shares = [count / n for count, n in zip(counts, cells, strict=True)]
+            rest = [n - count for count, n in zip(counts, cells, strict=True)]
+            p = float(fisher_exact(np.array([counts, rest])).pvalue)
+            if p < UNLIKE_LEVEL and abs(shares[0] - shares[1]) > UNLIKE_EARLIER:
+                told = f"{counts[0]} of {cells[0]} new cells {words} are contradicted"
+                found.append(f"{told}, {counts[1]} of {cells[1]} earlier ones")
+    sentence = f"the night's {int(new.sum())} labels agree with the {int((~new).sum())} earlier ones"
+    if found:
+        sentence = "; ".join(found) + ": were they read as before?"
+    return Verdict("labels as before", not found, sentence, {"cells": [int(new.sum()), int((~new).sum())]})
 
 
 def compiled(told: dict[str, Any]) -> Verdict:

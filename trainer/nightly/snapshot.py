@@ -14,6 +14,9 @@ from smear.plain import PlainError
 
 CELLS: Final = "cells.npz"
 FACTS: Final = "cells.json"
+OPINIONS: Final = "opinions.npz"
+
+Logits = npt.NDArray[np.float32]
 
 
 class NoSnapshot(PlainError):
@@ -62,13 +65,8 @@ def save(folder: Path, snapshot: Snapshot) -> None:
             f"{name}_images": cells.images, f"{name}_labels": cells.labels, f"{name}_slides": cells.slides,
             f"{name}_new": cells.new, f"{name}_sha256": np.array(cells.sha256, "U64"),
         }  # fmt: skip
-    temporary = folder / f".{CELLS}"
-    with temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
     (folder / FACTS).write_text(json.dumps(snapshot.facts, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(folder / CELLS)
+    _write(folder / CELLS, arrays)
 
 
 def load(folder: Path) -> Snapshot:
@@ -85,6 +83,29 @@ def load(folder: Path) -> Snapshot:
         return Snapshot(learn, judge, json.loads((folder / FACTS).read_text(encoding="utf-8")))
     except (OSError, KeyError, ValueError) as error:
         raise NoSnapshot(f"what this night collected cannot be read again ({type(error).__name__})") from None
+
+
+def save_opinions(folder: Path, learn: Logits, judge: Logits) -> None:
+    """What the network that learned the night's labels whole says of either part, (N, 5) each; raises OSError."""
+    _write(folder / OPINIONS, {"learn": learn, "judge": judge})
+
+
+def load_opinions(folder: Path) -> tuple[Logits, Logits]:
+    """Read them back; raises NoSnapshot."""
+    try:
+        with np.load(folder / OPINIONS, allow_pickle=False) as arrays:
+            return arrays["learn"], arrays["judge"]
+    except (OSError, KeyError, ValueError) as error:
+        raise NoSnapshot(f"what was learned this night cannot be read again ({type(error).__name__})") from None
+
+
+def _write(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    temporary = path.with_name(f".{path.name}")
+    with temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def empty() -> LabCells:

@@ -13,7 +13,7 @@ from trainer import export
 from trainer.fit import logits_of
 from trainer.nightly.learner import NIGHTLY, PATIENCE, Budget, Night
 from trainer.nightly.snapshot import LabCells
-from trainer.nightly.train import night_set
+from trainer.nightly.train import _inner_slides, between, night_set
 
 
 QUICK = replace(NIGHTLY, epochs=4, batch=16)
@@ -49,7 +49,7 @@ def night(core, champion):
 
 def test_a_slide_is_on_one_side_of_the_inner_split_and_the_base_gives_of_every_type(core):
     lab = lab_cells(core)
-    found = night_set(lab, core, 0.2, lambda pixels: np.zeros((len(pixels.labels), 5), np.float32))
+    found = night_set(lab, core, 0.4, lambda pixels: np.zeros((len(pixels.labels), 5), np.float32))
     inner = {image.tobytes() for image in found.data.inner.images}
     sides = {}
     for image, slide in zip(lab.images, lab.slides, strict=True):
@@ -59,6 +59,34 @@ def test_a_slide_is_on_one_side_of_the_inner_split_and_the_base_gives_of_every_t
     of_base = [t for image, t in zip(core.images, core.labels, strict=True) if image.tobytes() in inner]
     assert set(of_base) == set(range(5))
     assert not inner & {image.tobytes() for image in found.data.train.images}
+
+
+def test_what_a_night_has_learned_is_never_in_the_inner_split_of_a_later_one():
+    images = np.arange(600, dtype=np.uint8)[:, None, None, None] % 251
+    digests = tuple(f"{i:064x}" for i in range(600))
+    whole = LabCells(images, np.arange(600) % 5, np.arange(600) // 15, np.ones(600, np.bool_), digests)
+    learned: set[str] = set()
+    for night in range(200, 601, 100):
+        lab = whole.take(slice(0, night))
+        apart = _inner_slides(lab, 0.15)
+        assert 0.05 < apart.mean() < 0.4
+        inner = {digest for digest, own in zip(lab.sha256, apart, strict=True) if own}
+        assert not inner & learned
+        learned |= set(lab.sha256) - inner
+
+
+@pytest.mark.parametrize("slides", [1, 2])
+def test_where_slides_are_too_few_for_an_inner_split_cells_make_it(slides):
+    digests = tuple(f"{i:064x}" for i in range(100))
+    lab = LabCells(np.zeros((100, 1, 1, 1), np.uint8), np.arange(100) % 5, np.arange(100) % slides,
+                   np.ones(100, np.bool_), digests)  # fmt: skip
+    assert 5 < _inner_slides(lab, 0.15).sum() < 30
+
+
+def test_the_challenger_stands_half_way_between_the_first_of_its_line_and_what_was_learned():
+    first, learned = {"a": torch.zeros(3)}, {"a": torch.tensor([1.0, 2, -4])}
+    assert between(first, learned)["a"].tolist() == [0.5, 1, -2]
+    assert first["a"].tolist() == [0, 0, 0]
 
 
 def test_replay_is_repeated_where_labels_are_many_and_marked_so_that_it_alone_is_distilled(core):

@@ -61,11 +61,41 @@ def test_becoming_surer_of_cells_without_a_type_breaks_the_rule():
     assert not rules.outside(doubtful, sure, UNCALIBRATED, UNCALIBRATED).kept
 
 
-def test_labels_that_contradict_each_other_are_told():
+def test_labels_that_contradict_each_other_are_told_where_there_are_enough_of_them():
     assert rules.consistent(LABELS, logits(range(20))).kept
     verdict = rules.consistent(LABELS, logits(range(100)))
     assert not verdict.kept
     assert "100 of the night's 500 labels" in verdict.sentence
+    # Two of ten are as many, and may be chance.
+    assert rules.consistent(LABELS[:10], logits([0, 1])[:10]).kept
+
+
+def relabelled(labels, new, old, other):
+    """All new cells of one type called another."""
+    return np.where(new & (labels == old), other, labels)
+
+
+def test_a_type_that_is_called_another_from_one_night_on_is_told_though_it_be_rare():
+    labels = np.repeat(np.arange(5), (100, 60, 12, 80, 60)).repeat(2)
+    new = np.arange(len(labels)) % 2 == 1
+    truth = np.eye(5, dtype=np.float32)[labels] * 6
+    said = relabelled(labels, new, old=2, other=4)
+    verdict = rules.as_before(said, truth, new)
+    assert not verdict.kept
+    assert "12 of 12 new cells that look like basophils are contradicted, 0 of 12 earlier ones" in verdict.sentence
+    # A network that believes the new words contradicts the earlier ones instead.
+    believed = np.eye(5, dtype=np.float32)[np.where(labels == 2, 4, labels)] * 6
+    verdict = rules.as_before(said, believed, new)
+    assert not verdict.kept
+    assert "0 of 72 new cells that look like monocytes are contradicted, 12 of 72 earlier ones" in verdict.sentence
+    assert rules.as_before(labels, truth, new).kept
+
+
+def test_labels_as_before_are_kept_where_chance_or_no_earlier_label_explains_it():
+    labels, new = LABELS, np.arange(len(LABELS)) % 2 == 1
+    some = np.flatnonzero(new & (labels == 2))[:3]
+    assert rules.as_before(labels, logits(some), new).kept
+    assert rules.as_before(labels, logits(range(250)), np.ones(len(labels), np.bool_)).kept
 
 
 def test_a_form_that_differs_and_a_network_that_is_slower_are_told():

@@ -22,7 +22,7 @@ def test_a_gpu_that_is_asked_for_and_not_there_is_named(settings, tmp_path):
     champion = bundle.load(settings.models_folder / "wnet-pbc")
     asked = settings.model_copy(update={"nightly_device": "cuda"})
     with pytest.raises(BadOrder, match="no CUDA device"):
-        train(asked, "2031-05-01", champion, tmp_path, tmp_path / "staging")
+        train(asked, "2031-05-01", champion, champion, tmp_path, tmp_path / "staging")
 
 
 @pytest.mark.parametrize("left", ["torn", "of another device"])
@@ -56,10 +56,10 @@ def test_a_night_on_the_gpu_goes_on_where_it_stopped_and_makes_a_bundle(settings
         raise Killed
 
     with pytest.raises(Killed):
-        train(asked, "2031-05-01", champion, tmp_path, tmp_path / "staging", recipe=recipe, on_epoch=die)
+        train(asked, "2031-05-01", champion, champion, tmp_path, tmp_path / "staging", recipe=recipe, on_epoch=die)
     seen = []
     told = train(
-        asked, "2031-05-01", champion, tmp_path, tmp_path / "staging", recipe=recipe,
+        asked, "2031-05-01", champion, champion, tmp_path, tmp_path / "staging", recipe=recipe,
         on_epoch=lambda epoch: seen.append(epoch.number),
     )  # fmt: skip
     assert seen == [2, 3]
