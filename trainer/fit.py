@@ -13,7 +13,7 @@ from smear.decision import softmax
 from smear.labelled import Pixels
 from trainer.adam import Adam
 from trainer.augment import VIEWS, look
-from trainer.learning import Answers, BrokeOff, Epoch, learning_rate, no_variants
+from trainer.learning import Answers, BrokeOff, Epoch, learning_rate, no_variants, numbers
 from trainer.recipes import Recipe
 from trainer.scores import Floats, Scores, score
 from trainer.training_set import TrainingSet
@@ -50,7 +50,7 @@ class Training:
         self._adjustment = recipe.logit_adjustment * torch.from_numpy(np.log(shares)).float().to(device)
 
     def run_epoch(self, on_step: Callable[[], object] = lambda: None) -> Epoch:
-        """One pass over the training part; raises BrokeOff where the loss is no longer a number."""
+        """One pass over the training part; raises BrokeOff where loss or answers are no longer numbers."""
         rng = np.random.default_rng([self.seed, self.epochs_done])
         torch.manual_seed(int(rng.integers(2**62)))
         order = rng.permutation(len(self.data.train.labels))
@@ -154,4 +154,4 @@ def _logits(network: WNet, images: Images, flipped: bool, turns: int) -> Floats:
         part = images[at : at + _EVALUATION_BATCH]
         turned = np.rot90(part[:, :, ::-1] if flipped else part, turns, axes=(1, 2))
         parts.append(network(torch.from_numpy(np.ascontiguousarray(turned)).to(device))[0])
-    return np.asarray(torch.cat(parts).cpu().numpy(), np.float32)
+    return numbers(np.asarray(torch.cat(parts).cpu().numpy(), np.float32))

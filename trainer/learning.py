@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from trainer.checkpoint import Checkpoint
@@ -19,6 +20,13 @@ Answers = Callable[[Inputs, int], Floats]
 
 class BrokeOff(Exception):
     """A run that stopped before its end and can be resumed from its last checkpoint."""
+
+
+def numbers(logits: Floats) -> Floats:
+    """The same logits; raises BrokeOff where some are no numbers any more, of weights that have grown without end."""
+    if not np.isfinite(logits).all():
+        raise BrokeOff("the network's answers are no longer numbers: was the learning rate too high?")
+    return logits
 
 
 @dataclass(frozen=True)

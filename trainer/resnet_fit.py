@@ -15,7 +15,7 @@ from torch.nn import functional
 from smear.decision import softmax
 from trainer.augment import VIEWS, view
 from trainer.fit import Images
-from trainer.learning import Answers, BrokeOff, Epoch, learning_rate
+from trainer.learning import Answers, BrokeOff, Epoch, learning_rate, numbers
 from trainer.recipes import Amount, Rate, Share, Some
 from trainer.resnet import Norm, ResNet50
 from trainer.scores import Floats, Labels, Scores, score
@@ -88,7 +88,7 @@ class ResNetTraining:
         return self.recipe.epochs
 
     def run_epoch(self, on_step: Callable[[], object] = lambda: None) -> Epoch:
-        """One pass over the training part; raises BrokeOff where the loss is no longer a number."""
+        """One pass over the training part; raises BrokeOff where loss or answers are no longer numbers."""
         rng = np.random.default_rng([self.seed, self.epochs_done])
         torch.manual_seed(int(rng.integers(2**62)))
         order = rng.permutation(len(self.data.train.labels))
@@ -179,4 +179,4 @@ def _logits(network: ResNet50, images: Images, views: int, device: str) -> Float
                 part = np.stack([view(image, number) for image in images[at : at + _EVALUATION_BATCH]])
                 parts.append(network(torch.from_numpy(part).to(device)).cpu().numpy())
             out.append(np.concatenate(parts))
-    return np.asarray(out, np.float32)
+    return numbers(np.asarray(out, np.float32))

@@ -65,6 +65,14 @@ def test_a_loss_that_is_no_number_breaks_the_run_off(tiny):
         training.run_epoch()
 
 
+def test_weights_that_grow_without_end_break_the_run_off_before_their_answers_are_scored(tiny):
+    training = fit.Training(_TWO_EPOCHS, tiny, seed=0)
+    for value in training.average.values():
+        value.fill_(3e38)  # finite still
+    with pytest.raises(learning.BrokeOff, match="answers are no longer numbers"):
+        training.inner_scores()
+
+
 def test_a_full_disk_breaks_the_run_off_and_leaves_the_last_checkpoint(tiny, tmp_path):
     class FullDisk(Checkpoint):
         def save(self, state):
