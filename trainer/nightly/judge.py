@@ -35,8 +35,10 @@ def judge(folder: Path, champion: Bundle, challenger: Bundle, first: Bundle, bui
         "laboratory's hold-out", own.labels, _logits(champion, own.images), _logits(challenger, own.images),
         [str(slide) for slide in own.slides],
     )  # fmt: skip
-    lab, learned = _both(collected, snapshot.load_opinions(folder))
+    opinions = snapshot.load_opinions(folder)
+    lab, learned = _both(collected, opinions)
     fresh, fresh_logits = lab.take(lab.new), learned[lab.new]
+    taught = collected.learn.new
     verdicts: list[Verdict] = [
         *rules.recall_rules(shipped_part),
         *rules.recall_rules(lab_part),
@@ -45,7 +47,7 @@ def judge(folder: Path, champion: Bundle, challenger: Bundle, first: Bundle, bui
         rules.calibrated(shipped_part, old, new),
         rules.calibrated(lab_part, old, new),
         rules.outside(_logits(champion, strange.images), _logits(challenger, strange.images), old, new),
-        rules.consistent(fresh.labels, fresh_logits),
+        rules.consistent(collected.learn.labels[taught], opinions[0][taught]),
         rules.as_before(lab.labels, learned, lab.new),
         rules.compiled(built),
         rules.throughput(built),

@@ -15,6 +15,7 @@ from smear.review_tables import MAX_TEXT
 from smear.settings import Settings
 from smear.store import Store
 from smear.tables import BundleRow, ServingRow, key, utc_now
+from trainer.nightly import snapshot
 
 
 _ROOM: Final = Actor(None, "nightly fine-tune", "program")
@@ -62,7 +63,7 @@ def sweep(models: Path, folder: Path, keep: str | None) -> None:
             shutil.rmtree(left, ignore_errors=True)
     for night in folder.glob("*"):
         if night.name != keep and night.is_dir():
-            for name in ("checkpoint.pt", "cells.npz", "cells.json", ".cells.npz", "checkpoint.partial"):
+            for name in (*snapshot.LEFT_BEHIND, "checkpoint.pt", "checkpoint.partial"):
                 (night / name).unlink(missing_ok=True)
 
 

@@ -22,8 +22,9 @@ ANCHOR_MARGIN: Final = 0.005
 NLL_MARGIN: Final = 0.02
 #: How much surer a challenger may be of cells that it has no type for.
 OUTSIDE_MARGIN: Final = 0.05
-#: The share of the night's labels that a network, having learned them whole, may still contradict.
-CONTRADICTED: Final = 0.12
+#: A label is surely contradicted where a network that has learned it whole gives it less than this. Where labels are
+#: right and the network is calibrated that happens to no larger share of them, however hard the pictures are.
+CONTRADICTED: Final = 0.05
 #: New labels may be contradicted more often than earlier ones by so much, for cells that look alike; and the level at
 #: which it is no chance: small, since each night puts ten such questions.
 UNLIKE_EARLIER: Final = 0.1
@@ -144,20 +145,23 @@ def outside(champion: Floats, challenger: Floats, old: Calibration, new: Calibra
 
 
 def consistent(labels: Labels, learned: Floats) -> Verdict:
-    """The night's labels (N,) agree with each other: a network that learned them, logits (N, 5), contradicts few.
+    """The night's labels (N,) agree with each other: what learned them, calibrated logits (N, 5), doubts few.
 
     Wrong labels at random cannot be learned beside right ones of cells that look alike, so they stay contradicted. Few
     labels can be contradicted by chance: a one-sided binomial test.
     """
-    wrong = learned.argmax(axis=1) != labels
-    p = float(binom.sf(int(wrong.sum()) - 1, len(wrong), CONTRADICTED))
-    change = _mean_interval(wrong.astype(np.float64)) if len(wrong) else Interval(0, 0, 0)
+    probability = softmax(learned)
+    doubted = probability[np.arange(len(labels)), labels] < CONTRADICTED
+    contradicted = int((learned.argmax(axis=1) != labels).sum())
+    p = float(binom.sf(int(doubted.sum()) - 1, len(labels), CONTRADICTED))
     kept = p >= LEVEL
     sentence = (
-        f"{int(wrong.sum())} of the night's {len(wrong)} labels are contradicted by the network that learned from them"
-        + ("" if kept else f", more than {100 * CONTRADICTED:g} %: are they right?")
+        f"of the night's {len(labels)} labels to learn from, what learned them contradicts {contradicted}, of these"
+        f" {int(doubted.sum())} surely"
+        + ("" if kept else f", which is more than {100 * CONTRADICTED:g} %: are they right?")
     )
-    told = {"cells": len(wrong), "share": _triple(change), "p": p}
+    share = _mean_interval(doubted.astype(np.float64)) if len(labels) else Interval(0, 0, 0)
+    told = {"cells": len(labels), "contradicted": contradicted, "share": _triple(share), "p": p}
     return Verdict("labels that agree with each other", kept, sentence, told)
 
 

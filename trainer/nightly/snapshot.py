@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,12 @@ from smear.plain import PlainError
 CELLS: Final = "cells.npz"
 FACTS: Final = "cells.json"
 OPINIONS: Final = "opinions.npz"
+#: All that a night needs no longer once it is over, but for its scorecard.
+LEFT_BEHIND: Final = (CELLS, FACTS, OPINIONS, f".{CELLS}", f".{OPINIONS}")
 
 Logits = npt.NDArray[np.float32]
+
+_UNREADABLE: Final = (OSError, KeyError, ValueError, EOFError, BadZipFile)
 
 
 class NoSnapshot(PlainError):
@@ -72,7 +77,7 @@ def save(folder: Path, snapshot: Snapshot) -> None:
 def load(folder: Path) -> Snapshot:
     """Read it back; raises NoSnapshot."""
     try:
-        with np.load(folder / CELLS, allow_pickle=False) as arrays:
+        with (folder / CELLS).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             learn, judge = (
                 LabCells(
                     arrays[f"{name}_images"], arrays[f"{name}_labels"], arrays[f"{name}_slides"], arrays[f"{name}_new"],
@@ -81,21 +86,24 @@ def load(folder: Path) -> Snapshot:
                 for name in ("learn", "judge")
             )  # fmt: skip
         return Snapshot(learn, judge, json.loads((folder / FACTS).read_text(encoding="utf-8")))
-    except (OSError, KeyError, ValueError) as error:
+    except _UNREADABLE as error:
         raise NoSnapshot(f"what this night collected cannot be read again ({type(error).__name__})") from None
 
 
 def save_opinions(folder: Path, learn: Logits, judge: Logits) -> None:
-    """What the network that learned the night's labels whole says of either part, (N, 5) each; raises OSError."""
+    """What the network that learned the night's labels whole says of either part: calibrated logits, (N, 5) each.
+
+    Raises OSError.
+    """
     _write(folder / OPINIONS, {"learn": learn, "judge": judge})
 
 
 def load_opinions(folder: Path) -> tuple[Logits, Logits]:
     """Read them back; raises NoSnapshot."""
     try:
-        with np.load(folder / OPINIONS, allow_pickle=False) as arrays:
+        with (folder / OPINIONS).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return arrays["learn"], arrays["judge"]
-    except (OSError, KeyError, ValueError) as error:
+    except _UNREADABLE as error:
         raise NoSnapshot(f"what was learned this night cannot be read again ({type(error).__name__})") from None
 
 

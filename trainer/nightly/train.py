@@ -17,7 +17,7 @@ from smear.labelled import LabelledCell, Pixels, data_sha256
 from smear.runs import OF_A_NIGHT, Enough
 from smear.settings import Settings
 from trainer import export, reference
-from trainer.calibrate import calibrate
+from trainer.calibrate import calibrate, fit_temperature
 from trainer.card import Facts, card
 from trainer.checkpoint import Checkpoint, DamagedCheckpoint, OtherRun
 from trainer.fit import Weights, logits_of
@@ -92,8 +92,10 @@ def train(
         checkpoint.path.unlink(missing_ok=True)
         raise Enough("nothing was learned: on the labels kept apart no epoch was better than the champion")
     # The rules on the labels ask what learned them whole.
-    learned = [logits_of(run.best, _all(part)) for part in (collected.learn, collected.judge)]
-    snapshot.save_opinions(folder, *learned)
+    inner = data.data.inner
+    sure = np.float32(fit_temperature(logits_of(run.best, inner), inner.labels))
+    opinions = [logits_of(run.best, _all(part)) / sure for part in (collected.learn, collected.judge)]
+    snapshot.save_opinions(folder, *opinions)
     run.best = between(export.weights_from_bundle(first), run.best)
     made = _write(run, data, collected.learn, base, champion, name, staging, spent=spent)
     checkpoint.path.unlink(missing_ok=True)

@@ -54,13 +54,14 @@ def test_from_signed_labels_to_a_challenger_with_a_scorecard(nightly, laboratory
     # What was learned shows on slides that were never trained on.
     own = judged["class average, laboratory's hold-out"]
     assert own["challenger"] > own["champion"], told.sentence
-    assert len(judged) == 18
+    assert len(judged) == 19
     assert all(rule["sentence"] for rule in judged.values())
     assert card.passed == all(rule["kept"] for rule in judged.values()) == (card.bundle is not None)
     folder = settings.nightly_folder / told.night
     assert json.loads((folder / "scorecard.json").read_text())["challenger"] == card.challenger
     assert card.challenger in (folder / "scorecard.html").read_text()
     assert (folder / "scorecard.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in folder.iterdir()} == {"scorecard.json", "scorecard.html", "scorecard.png"}
     # Nothing serves that no person promoted, and nothing is left over.
     assert rows(lab_store, ServingRow) == before
     assert not list(settings.models_folder.glob(".night*"))

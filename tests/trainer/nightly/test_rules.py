@@ -61,13 +61,19 @@ def test_becoming_surer_of_cells_without_a_type_breaks_the_rule():
     assert not rules.outside(doubtful, sure, UNCALIBRATED, UNCALIBRATED).kept
 
 
-def test_labels_that_contradict_each_other_are_told_where_there_are_enough_of_them():
+def test_labels_that_are_surely_contradicted_are_told_where_there_are_enough_of_them():
     assert rules.consistent(LABELS, logits(range(20))).kept
     verdict = rules.consistent(LABELS, logits(range(100)))
     assert not verdict.kept
-    assert "100 of the night's 500 labels" in verdict.sentence
-    # Two of ten are as many, and may be chance.
-    assert rules.consistent(LABELS[:10], logits([0, 1])[:10]).kept
+    assert (
+        "of the night's 500 labels to learn from, what learned them contradicts 100, of these 100 surely"
+        in verdict.sentence
+    )
+    # One of ten is as many, and may be chance.
+    assert rules.consistent(LABELS[:10], logits([0])[:10]).kept
+    # So are a hundred hard cells of which the network is not sure.
+    assert rules.consistent(LABELS, logits(range(100), sure=1.5)).kept
+    assert rules.consistent(LABELS[:0], logits()[:0]).kept
 
 
 def relabelled(labels, new, old, other):

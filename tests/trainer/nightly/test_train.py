@@ -38,6 +38,25 @@ def test_a_checkpoint_that_cannot_be_gone_on_from_is_begun_anew(tmp_path, left):
     assert _left(checkpoint) == {"epochs_done": 1}
 
 
+def test_what_was_learned_is_read_back(tmp_path):
+    learn, judge = np.eye(5, dtype=np.float32), np.zeros((0, 5), np.float32)
+    snapshot.save_opinions(tmp_path, learn, judge)
+    read = snapshot.load_opinions(tmp_path)
+    assert (read[0] == learn).all()
+    assert read[1].shape == (0, 5)
+
+
+@pytest.mark.parametrize("left", [b"", b"PK\x03\x04 half of it", b"no archive", None])
+def test_what_a_night_laid_down_and_cannot_be_read_again_is_named(tmp_path, left):
+    for name in (snapshot.CELLS, snapshot.OPINIONS):
+        if left is not None:
+            (tmp_path / name).write_bytes(left)
+    with pytest.raises(snapshot.NoSnapshot, match="what was learned this night cannot be read again"):
+        snapshot.load_opinions(tmp_path)
+    with pytest.raises(snapshot.NoSnapshot, match="what this night collected cannot be read again"):
+        snapshot.load(tmp_path)
+
+
 @pytest.mark.gpu
 def test_a_night_on_the_gpu_goes_on_where_it_stopped_and_makes_a_bundle(settings, tmp_path):
     champion = bundle.load(settings.models_folder / "wnet-pbc")
