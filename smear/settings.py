@@ -102,6 +102,8 @@ class Settings(BaseSettings):
     nightly_min_labels: int = Field(default=50, ge=1)
     nightly_cells_per_type: int = Field(default=400, ge=1)
     nightly_minutes: float = Field(default=12.0, gt=0, allow_inf_nan=False)
+    #: So many challengers that nobody put into use are kept; older ones go, their scorecards stay.
+    nightly_keep: int = Field(default=14, ge=1)
     #: What it trains on: `auto` takes a CUDA device where torch sees one.
     nightly_device: Literal["auto", "cpu", "cuda"] = "auto"
     #: A data folder that is replayed instead of the shipped core: the whole base set, where a site has it.

@@ -22,7 +22,7 @@ from trainer.nightly import scorecard
 from trainer.nightly.collect import collect
 from trainer.nightly.judge import first_of_line, judge
 from trainer.nightly.learner import NIGHTLY
-from trainer.nightly.offer import offer, staging_folder, sweep
+from trainer.nightly.offer import offer, staging_folder, sweep, withdraw
 from trainer.nightly.train import train
 from trainer.recipes import Recipe
 
@@ -120,6 +120,7 @@ class Nightly:
                 rows = runs.latest(session)
             at_work = None if runs.next_stage(rows) is None else rows[0].night
             sweep(self._settings.models_folder, self._settings.nightly_folder, at_work)
+            withdraw(self._store, self._settings)
 
     def _next(self, night: str) -> str:
         with self._store.read() as session:

@@ -4,21 +4,26 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from sqlmodel import select
+from sqlmodel import Session, col, select
 
 from smear import bundle, promotion
 from smear.audit import Actor
 from smear.bundle import Bundle
-from smear.nightly_tables import PromotionRow, ScorecardRow
+from smear.nightly_tables import DriftRow, PromotionRow, ScorecardRow
 from smear.plain import PlainError
 from smear.review_tables import MAX_TEXT
 from smear.settings import Settings
 from smear.store import Store
-from smear.tables import BundleRow, ServingRow, key, utc_now
+from smear.tables import BundleRow, DifferentialRow, PredictionRow, ServingRow, key, utc_now
 from trainer.nightly import snapshot
 
 
 _ROOM: Final = Actor(None, "nightly fine-tune", "program")
+#: Whatever was put into use, or has anything stored of it, stands in one of these.
+_OF_USE: Final = (
+    ServingRow.bundle, PromotionRow.bundle, PromotionRow.before, DriftRow.bundle, DifferentialRow.bundle,
+    PredictionRow.bundle,
+)  # fmt: skip
 
 
 class AnotherThere(PlainError):
@@ -54,6 +59,36 @@ def offer(store: Store, settings: Settings, night: str, name: str, card: dict[st
     if number is not None and settings.promote == "auto":
         promoted = _promote(store, number)
     return {"passed": passed, "reason": card["reason"], "challenger": card["challenger"], "promoted": promoted}
+
+
+def withdraw(store: Store, settings: Settings) -> list[str]:
+    """Take back what was offered and nobody put into use, but for the newest; the bundles that went.
+
+    A challenger is 33 MB a night. One that ever served, or of which anything is stored, stays for ever.
+    """
+    with store.write() as session:
+        # A promotion locks the same row first, so nothing goes that somebody is about to put into use.
+        session.exec(select(ServingRow).with_for_update()).all()
+        cards = session.exec(
+            select(ScorecardRow).where(col(ScorecardRow.bundle).is_not(None)).order_by(col(ScorecardRow.id).desc())
+        ).all()
+        gone = []
+        for card in [card for card in cards if not _used(session, card.bundle)][settings.nightly_keep :]:
+            row = session.get_one(BundleRow, card.bundle)
+            gone.append((row.bundle_id, row.folder))
+            card.bundle = None
+            session.add(card)
+            session.flush()
+            session.delete(row)
+    for bundle_id, folder in gone:
+        shutil.rmtree(settings.models_folder / folder, ignore_errors=True)
+        shutil.rmtree(settings.engines_folder / bundle_id, ignore_errors=True)
+    return [bundle_id for bundle_id, _ in gone]
+
+
+def _used(session: Session, number: int | None) -> bool:
+    # One look each into an index: of millions of predictions, all different bundles would take long.
+    return any(session.exec(select(column).where(col(column) == number).limit(1)).first() for column in _OF_USE)
 
 
 def sweep(models: Path, folder: Path, keep: str | None) -> None:

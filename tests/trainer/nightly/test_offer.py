@@ -4,11 +4,11 @@ import pytest
 from sqlmodel import select
 
 from smear import bundle, promotion
-from smear.audit import verify
+from smear.audit import Actor, verify
 from smear.nightly_tables import PromotionRow, ScorecardRow
 from smear.review_tables import AuditRow
 from smear.tables import BundleRow
-from trainer.nightly.offer import AnotherThere, offer, staging_folder
+from trainer.nightly.offer import AnotherThere, offer, staging_folder, withdraw
 from worker.models import serving
 
 
@@ -20,10 +20,10 @@ def challenger(settings):
     """make(temperature): the shipped network under another calibration, in the night's staging folder."""
     first = bundle.load(settings.models_folder / "wnet-pbc")
 
-    def make(temperature=1.5, where=None):
+    def make(temperature=1.5, where=None, name=NAME):
         calibration = first.manifest.calibration.model_copy(update={"temperature": temperature})
         return bundle.write(
-            where or staging_folder(settings.models_folder, NIGHT), NAME, first.network.read_bytes(), "# For tests\n",
+            where or staging_folder(settings.models_folder, NIGHT), name, first.network.read_bytes(), "# For tests\n",
             geometry=first.manifest.geometry, data=first.manifest.data, command="none", scores={},
             calibration=calibration, training_mix=first.manifest.training_mix, parent=first.bundle_id,
         )  # fmt: skip
@@ -103,3 +103,26 @@ def test_another_bundle_in_its_place_is_never_offered_in_its_name(lab_store, set
         offer(lab_store, settings, NIGHT, NAME, card(made))
     assert len(rows(lab_store, BundleRow)) == 1
     assert rows(lab_store, ScorecardRow) == []
+
+
+def test_old_challengers_that_nobody_put_into_use_go_and_their_scorecards_stay(lab_store, settings, challenger):
+    settings = settings.model_copy(update={"nightly_keep": 2})
+    made = []
+    for day in range(1, 6):
+        night, name = f"2031-05-0{day}", f"nightly-2031050{day}"
+        staging = staging_folder(settings.models_folder, night)
+        made.append(challenger(1 + day / 10, where=staging, name=name))
+        offer(lab_store, settings, night, name, card(made[-1]))
+    (settings.engines_folder / made[1].bundle_id).mkdir(parents=True)
+    first = next(row for row in rows(lab_store, BundleRow) if row.bundle_id == made[0].bundle_id)
+    promotion.promote(lab_store, first.id, Actor(None, "maria", "administrator"), "better on our own slides")
+    promotion.rollback(lab_store, Actor(None, "maria", "administrator"), "only to see it work")
+    assert withdraw(lab_store, settings) == [made[2].bundle_id, made[1].bundle_id]
+    left = {row.bundle_id for row in rows(lab_store, BundleRow)}
+    assert left == {bundle.load(settings.models_folder / "wnet-pbc").bundle_id} | {made[i].bundle_id for i in (0, 3, 4)}
+    assert {p.name for p in settings.models_folder.glob("nightly-*")} == {f"nightly-2031050{day}" for day in (1, 4, 5)}
+    assert not (settings.engines_folder / made[1].bundle_id).exists()
+    cards = {one.challenger: one for one in rows(lab_store, ScorecardRow)}
+    assert [cards[one.bundle_id].bundle is None for one in made] == [False, True, True, False, False]
+    assert all(one.passed for one in cards.values())
+    assert withdraw(lab_store, settings) == []
