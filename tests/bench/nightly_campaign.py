@@ -35,7 +35,8 @@ from trainer.nightly.train import train
 
 #: Under which limits a night was judged.
 GATE = {name.lower(): getattr(rules, name) for name in (
-    "RECALL_MARGIN", "ANCHOR_MARGIN", "NLL_MARGIN", "OUTSIDE_MARGIN", "CONTRADICTED", "LEVEL")}  # fmt: skip
+    "RECALL_MARGIN", "ANCHOR_MARGIN", "NLL_MARGIN", "OUTSIDE_MARGIN", "CONTRADICTED", "UNLIKE_EARLIER", "UNLIKE_LEVEL",
+    "LEVEL")}  # fmt: skip
 KINDS = ("clean", "wrong", "relabelled")
 BUILT = {"engine": "not built", "forms": [], "reasons": [], "images_per_second": {"champion": 1.0, "challenger": 1.0}}
 
@@ -79,7 +80,7 @@ def of_others(told: dict, base: bundle.Bundle, asked) -> bool:
 
 def belongs(base: bundle.Bundle, asked) -> dict:
     """What a result must share with others to be counted with them."""
-    return {"base": base.bundle_id, "earlier": asked.earlier, "laboratory": LABORATORY}
+    return {"base": base.bundle_id, "earlier": asked.earlier, "laboratory": LABORATORY, "gate": GATE}
 
 
 def one(root, base, cells, images, labels, kind, seed, asked) -> dict:
@@ -115,9 +116,10 @@ def one(root, base, cells, images, labels, kind, seed, asked) -> dict:
     card = judge(folder, base, bundle.load(folder / "staging" / made["folder"]), base, BUILT)
     shutil.rmtree(folder, ignore_errors=True)
     broken = [rule["rule"] for rule in card["rules"] if not rule["kept"]]
-    share = next(rule["share"][0] for rule in card["rules"] if rule["rule"].startswith("labels"))
+    doubted = next(rule for rule in card["rules"] if "share" in rule)
     return {"kind": kind, "seed": seed, "refused": not card["passed"], "reason": card["reason"], "broken": broken,
-            "contradicted": share, "parts": card["parts"]}  # fmt: skip
+            "surely_contradicted": doubted["share"][0],
+            "contradicted": doubted["contradicted"] / doubted["cells"], "parts": card["parts"]}  # fmt: skip
 
 
 def poisoned(labels: np.ndarray, new: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
@@ -143,7 +145,8 @@ def summary(root: Path, results: Path, asked, base: bundle.Bundle) -> None:
         if found:
             told["kinds"][kind] = {
                 "nights": len(found), "refused": sum(one["refused"] for one in found),
-                "contradicted": sorted(one.get("contradicted", 0) for one in found),
+                "contradicted": sorted(one["contradicted"] for one in found if "contradicted" in one),
+                "surely_contradicted": sorted(one["surely_contradicted"] for one in found if "contradicted" in one),
                 "broken": {rule: sum(rule in one.get("broken", []) for one in found)
                            for rule in sorted({r for one in found for r in one.get("broken", [])})},
             }  # fmt: skip

@@ -1,10 +1,11 @@
 """What is replayed at night: the shipped core, or the whole base set where WNET_BASE_DATA names it."""
 
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from smear import shipped
 from smear.bundle import Bundle
-from smear.geometry import profile
+from smear.geometry import Profile, profile
 from smear.labelled import BadDataFolder, Pixels, load_pixels, read_folder
 from smear.plain import PlainError
 from trainer.training_set import withheld
@@ -16,12 +17,19 @@ class NoBase(PlainError):
 
 def base_cells(base_data: Path | None, champion: Bundle) -> Pixels:
     """The replayed cells as pixels; never one of the hold-out or the samples. Raises NoBase."""
+    if base_data is None:
+        # The shipped core is cut already.
+        return _read(shipped.folder("core"), profile("whole"), set())
+    apart = withheld()
+    geometry = champion.manifest.geometry
+    found = _read(base_data, profile(geometry), apart.holdout | apart.samples)
+    if not len(found.labels):
+        raise NoBase(f"no picture in {base_data} (WNET_BASE_DATA) can be used with the geometry {geometry}")
+    return found
+
+
+def _read(folder: Path, how: Profile, apart: AbstractSet[str]) -> Pixels:
     try:
-        if base_data is None:
-            # The shipped core is cut already.
-            return load_pixels(read_folder(shipped.folder("core")), profile("whole"))
-        apart = withheld()
-        allowed = [c for c in read_folder(base_data) if c.sha256 not in apart.holdout | apart.samples]
-        return load_pixels(allowed, profile(champion.manifest.geometry))
+        return load_pixels([cell for cell in read_folder(folder) if cell.sha256 not in apart], how)
     except (BadDataFolder, FileNotFoundError) as error:
         raise NoBase(str(error)) from None

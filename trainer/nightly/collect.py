@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from smear.bundle import Bundle
 from smear.cells import CELL_TYPES
@@ -19,6 +20,7 @@ from smear.settings import Settings
 from smear.store import Store
 from trainer.nightly import labels, snapshot
 from trainer.nightly.labels import Label
+from trainer.nightly.rules import ON_LABELS
 from trainer.nightly.snapshot import LabCells, Snapshot
 
 
@@ -33,15 +35,18 @@ def collect(store: Store, settings: Settings, night: str, champion: Bundle, fold
         found, disagreements = labels.signed(session)
         fitting = [label for label in found if label.geometry == geometry]
         role = labels.roles(session, fitting, night)
-        judged = set(session.exec(select(ScorecardRow.night)))
-        seen = set(session.exec(select(LabCellRow.sha256).where(col(LabCellRow.night).in_(judged))))
-    new = [label for label in fitting if label.sha256 not in seen]
-    if len(new) < settings.nightly_min_labels:
-        raise Enough(f"{len(new)} new labels, {settings.nightly_min_labels} needed")
+        cards = session.exec(select(ScorecardRow).order_by(col(ScorecardRow.id).desc())).all()
+        seen = _first_seen(session, {card.night for card in cards})
+        # Labels that were doubted are asked about again until a night has no doubt: what nobody mended is not known.
+        doubted = {card.night for card in takewhile(lambda card: not labels_were_kept(card.card), cards)}
+        known = seen - _first_seen(session, doubted)
+    new = sum(label.sha256 not in seen for label in fitting)
+    if new < settings.nightly_min_labels:
+        raise Enough(f"{new} new labels, {settings.nightly_min_labels} needed")
     pictures = PictureStore(settings.pictures_folder)
-    wanted = _capped([label for label in fitting if role[label.sha256] == "learn"], seen, settings)
-    kept, lost = _read(wanted, pictures, geometry, seen)
-    held, held_lost = _read([label for label in fitting if role[label.sha256] == "judge"], pictures, geometry, seen)
+    wanted = _capped([label for label in fitting if role[label.sha256] == "learn"], known, settings)
+    kept, lost = _read(wanted, pictures, geometry, known)
+    held, held_lost = _read([label for label in fitting if role[label.sha256] == "judge"], pictures, geometry, known)
     lost += held_lost
     if len(held) < MIN_JUDGED:
         raise Enough(
@@ -52,7 +57,7 @@ def collect(store: Store, settings: Settings, night: str, champion: Bundle, fold
         raise Enough("no signed label is left to learn from: all lie in the laboratory's hold-out")
     facts = {
         "champion": champion.bundle_id,
-        "new_labels": len(new),
+        "new_labels": new,
         "learn": len(kept),
         "judge": len(held),
         "learn_by_type": _counts(kept),
@@ -67,16 +72,28 @@ def collect(store: Store, settings: Settings, night: str, champion: Bundle, fold
     }
 
 
-def _capped(found: Sequence[Label], seen: set[str], settings: Settings) -> list[Label]:
-    """At most so many a type: the new ones first, then the older ones by content."""
+def labels_were_kept(card: dict[str, Any]) -> bool:
+    """Whether no rule of that scorecard doubted the night's labels."""
+    return all(rule["kept"] for rule in card.get("rules", []) if rule["rule"].startswith(ON_LABELS))
+
+
+def _first_seen(session: Session, nights: set[str]) -> set[str]:
+    """Contents that one of these nights saw first."""
+    return set(session.exec(select(LabCellRow.sha256).where(col(LabCellRow.night).in_(nights))))
+
+
+def _capped(found: Sequence[Label], known: set[str], settings: Settings) -> list[Label]:
+    """At most so many a type: those not yet known first, then the others by content."""
     chosen = []
     for cell_type in CELL_TYPES:
-        of_type = sorted((label.sha256 in seen, label.sha256, label) for label in found if label.label == cell_type)
+        of_type = sorted((label.sha256 in known, label.sha256, label) for label in found if label.label == cell_type)
         chosen += [label for _, _, label in of_type[: settings.nightly_cells_per_type]]
     return chosen
 
 
-def _read(wanted: Sequence[Label], pictures: PictureStore, geometry: str, seen: set[str]) -> tuple[LabCells, list[str]]:
+def _read(
+    wanted: Sequence[Label], pictures: PictureStore, geometry: str, known: set[str]
+) -> tuple[LabCells, list[str]]:
     images, kept, lost = [], [], []
     how = profile(geometry)
     for label in wanted:
@@ -93,7 +110,7 @@ def _read(wanted: Sequence[Label], pictures: PictureStore, geometry: str, seen: 
         np.stack(images),
         np.array([CELL_TYPES.index(label.label) for label in kept], np.int64),
         np.array([label.slide for label in kept], np.int64),
-        np.array([label.sha256 not in seen for label in kept], np.bool_),
+        np.array([label.sha256 not in known for label in kept], np.bool_),
         tuple(label.sha256 for label in kept),
     ), lost
 

@@ -1,5 +1,6 @@
 """Stage `judge`: champion and challenger on the shipped hold-out, the laboratory's, and cells outside the five."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from smear import bundle, shipped
 from smear.bundle import BadBundle, Bundle
 from smear.cells import CELL_TYPES
 from smear.geometry import profile
+from smear.runs import OF_A_NIGHT
 from trainer import produce, reference
 from trainer.judge import OutsideSet, read_outside
 from trainer.nightly import rules, snapshot
@@ -36,9 +38,8 @@ def judge(folder: Path, champion: Bundle, challenger: Bundle, first: Bundle, bui
         [str(slide) for slide in own.slides],
     )  # fmt: skip
     opinions = snapshot.load_opinions(folder)
-    lab, learned = _both(collected, opinions)
-    fresh, fresh_logits = lab.take(lab.new), learned[lab.new]
-    taught = collected.learn.new
+    fresh, fresh_logits = _fresh(collected, opinions)
+    learn, asked = collected.learn, collected.learn.new
     verdicts: list[Verdict] = [
         *rules.recall_rules(shipped_part),
         *rules.recall_rules(lab_part),
@@ -47,8 +48,8 @@ def judge(folder: Path, champion: Bundle, challenger: Bundle, first: Bundle, bui
         rules.calibrated(shipped_part, old, new),
         rules.calibrated(lab_part, old, new),
         rules.outside(_logits(champion, strange.images), _logits(challenger, strange.images), old, new),
-        rules.consistent(collected.learn.labels[taught], opinions[0][taught]),
-        rules.as_before(lab.labels, learned, lab.new),
+        rules.consistent(learn.labels[asked], opinions[0][asked]),
+        rules.as_before(learn.labels, opinions[0], asked),
         rules.compiled(built),
         rules.throughput(built),
     ]
@@ -73,6 +74,18 @@ def outside_set() -> OutsideSet:
 
 def first_of_line(models: Path, champion: Bundle) -> Bundle:
     """The bundle that the champion's line began with, as far as its ancestors are still there."""
+    return _up(models, champion, lambda _: True)
+
+
+def before_nights(models: Path, champion: Bundle) -> Bundle:
+    """The bundle that nights began from: the nearest ancestor that none of them made, as far as they are still there.
+
+    Not the first of the line: what a person has fine-tuned meanwhile (`trainer finetune`) stays.
+    """
+    return _up(models, champion, lambda found: found.manifest.name.startswith(OF_A_NIGHT))
+
+
+def _up(models: Path, champion: Bundle, further: Callable[[Bundle], bool]) -> Bundle:
     known: dict[str, Bundle] = {}
     for path in sorted(models.glob(f"[!.]*/{bundle.MANIFEST}")):
         try:
@@ -81,7 +94,7 @@ def first_of_line(models: Path, champion: Bundle) -> Bundle:
             continue  # an ancestor that is damaged ends the line
         known[found.bundle_id] = found
     first, seen = champion, {champion.bundle_id}
-    while (parent := first.manifest.parent) in known and parent not in seen:
+    while further(first) and (parent := first.manifest.parent) in known and parent not in seen:
         first = known[parent]
         seen.add(parent)
     return first
@@ -91,15 +104,15 @@ def _logits(subject: Bundle, images: np.ndarray[Any, np.dtype[np.uint8]]) -> np.
     return reference.answers(subject.network, images)[0]
 
 
-def _both(collected: Snapshot, opinions: tuple[Logits, Logits]) -> tuple[LabCells, Logits]:
-    """All labelled cells of the laboratory, learned from or not, and what was said of them."""
-    parts = [collected.learn, collected.judge]
+def _fresh(collected: Snapshot, opinions: tuple[Logits, Logits]) -> tuple[LabCells, Logits]:
+    """The night's new labels, learned from or not, and what was said of them by what learned."""
+    parts = [part.take(part.new) for part in (collected.learn, collected.judge)]
     cells = LabCells(
         np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts]),
         np.concatenate([p.slides for p in parts]), np.concatenate([p.new for p in parts]),
         parts[0].sha256 + parts[1].sha256,
     )  # fmt: skip
-    return cells, np.concatenate(opinions)
+    return cells, np.concatenate([opinions[0][collected.learn.new], opinions[1][collected.judge.new]])
 
 
 def _doubtful(cells: LabCells, logits: np.ndarray[Any, np.dtype[np.float32]]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from smear.tables import BundleRow, ServingRow
 from trainer.learning import Epoch
 from trainer.nightly import scorecard
 from trainer.nightly.collect import collect
-from trainer.nightly.judge import first_of_line, judge
+from trainer.nightly.judge import before_nights, first_of_line, judge
 from trainer.nightly.learner import NIGHTLY
 from trainer.nightly.offer import offer, staging_folder, sweep, withdraw
 from trainer.nightly.train import train
@@ -103,7 +103,7 @@ class Nightly:
         staging = staging_folder(models, night)
         if stage == "train":
             return train(
-                self._settings, night, champion, first_of_line(models, champion), folder, staging,
+                self._settings, night, champion, before_nights(models, champion), folder, staging,
                 recipe=self._recipe, on_epoch=self._on_epoch,
             )  # fmt: skip
         if stage == "judge":

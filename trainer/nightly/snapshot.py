@@ -1,4 +1,4 @@
-"""What a night works on, as it stood when the night began: the laboratory's cells as arrays, in one file."""
+"""What a night works on, as it stood when the night began, and what was learned says of it: arrays in files."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def load(folder: Path) -> Snapshot:
             )  # fmt: skip
         return Snapshot(learn, judge, json.loads((folder / FACTS).read_text(encoding="utf-8")))
     except _UNREADABLE as error:
-        raise NoSnapshot(f"what this night collected cannot be read again ({type(error).__name__})") from None
+        raise NoSnapshot(f"what this night collected cannot be read again ({CELLS}: {_why(error)})") from None
 
 
 def save_opinions(folder: Path, learn: Logits, judge: Logits) -> None:
@@ -104,7 +104,11 @@ def load_opinions(folder: Path) -> tuple[Logits, Logits]:
         with (folder / OPINIONS).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return arrays["learn"], arrays["judge"]
     except _UNREADABLE as error:
-        raise NoSnapshot(f"what was learned this night cannot be read again ({type(error).__name__})") from None
+        raise NoSnapshot(f"what was learned this night cannot be read again ({OPINIONS}: {_why(error)})") from None
+
+
+def _why(error: Exception) -> str:
+    return "missing" if isinstance(error, FileNotFoundError) else "damaged, or not to be read"
 
 
 def _write(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:

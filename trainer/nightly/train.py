@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from trainer.card import Facts, card
 from trainer.checkpoint import Checkpoint, DamagedCheckpoint, OtherRun
 from trainer.fit import Weights, logits_of
 from trainer.judge import judge
-from trainer.learning import Epoch
+from trainer.learning import BrokeOff, Epoch
 from trainer.nightly import snapshot
 from trainer.nightly.base import base_cells
 from trainer.nightly.learner import NIGHTLY, Budget, Night, NightSet
@@ -35,8 +36,8 @@ from trainer.training_set import TrainingSet
 #: Replayed cells come at least this often for every one of the laboratory's, as far as repeating them reaches.
 _REPLAYED_PER_NEW: Final = 0.6
 _MOST_REPEATS: Final = 4
-#: How far the challenger goes from the first of its line towards what was learned, in the space of weights: half-way
-#: has most of the gain on new pictures and little of the loss on old ones (Wortsman et al., 2022). LOG.md has figures.
+#: How far the challenger goes from what nights began with towards what was learned, in the space of weights: four to
+#: six tenths have most of the gain on new pictures and little of the loss on old ones (Wortsman et al., 2022; LOG.md).
 _OF_THE_WAY: Final = 0.5
 #: Whole slides make the inner split where they have so many cells, and not more than half; else single cells do.
 _LEAST_INNER: Final = 10
@@ -56,13 +57,14 @@ def train(
     """Make the challenger's bundle in `staging`; what the next stages must know. Raises Enough, NoBase,
     NoSnapshot, BadOrder.
 
-    It learns from the champion on, and then stands between what was learned and `first`, with which the champion's line
-    began. Broken off, it goes on from its last epoch; a bundle that is there already was finished by such an attempt.
+    It learns from the champion on, and then stands between what was learned and `first`, with which the nights of this
+    laboratory began. Broken off, it goes on from its last epoch; a bundle that is there already was finished so.
     """
     name = challenger_name(night)
-    if (staging / name / bundle.MANIFEST).is_file():
+    if (staging / name / bundle.MANIFEST).is_file() and (folder / snapshot.OPINIONS).is_file():
         made = bundle.load(staging / name)
         return {"folder": name, "bundle": made.bundle_id, "champion": champion.bundle_id} | made.manifest.scores
+    shutil.rmtree(staging / name, ignore_errors=True)
     device = device_of(settings.nightly_device)
     collected = snapshot.load(folder)
     base = base_cells(settings.base_data, champion)
@@ -74,6 +76,7 @@ def train(
         "champion": champion.bundle_id,
         "recipe": asdict(recipe),
         "cells": collected.learn.sha256,
+        "apart": hashlib.sha256(data.data.inner.images.tobytes()).hexdigest(),
         "device": device,
     }
     checkpoint = Checkpoint(folder / "checkpoint.pt", json.dumps(identity, sort_keys=True))
@@ -84,7 +87,11 @@ def train(
     budget = Budget(settings.nightly_minutes, before=before)
     spent = before > 0 and budget.spent()
     while run.epochs_done < recipe.epochs and not run.stale and not spent:
-        epoch = run.run_epoch()
+        try:
+            epoch = run.run_epoch()
+        except BrokeOff as broke:  # it would again
+            checkpoint.path.unlink(missing_ok=True)
+            raise Enough(f"nothing was learned: {broke}") from None
         checkpoint.save(run.state() | {"seconds": budget.seconds})
         on_epoch(epoch)
         spent = budget.spent()
@@ -93,11 +100,11 @@ def train(
         raise Enough("nothing was learned: on the labels kept apart no epoch was better than the champion")
     # The rules on the labels ask what learned them whole.
     inner = data.data.inner
-    sure = np.float32(fit_temperature(logits_of(run.best, inner), inner.labels))
-    opinions = [logits_of(run.best, _all(part)) / sure for part in (collected.learn, collected.judge)]
+    temperature = np.float32(fit_temperature(logits_of(run.best, inner), inner.labels))
+    opinions = [logits_of(run.best, _all(part)) / temperature for part in (collected.learn, collected.judge)]
     snapshot.save_opinions(folder, *opinions)
     run.best = between(export.weights_from_bundle(first), run.best)
-    made = _write(run, data, collected.learn, base, champion, name, staging, spent=spent)
+    made = _write(run, data, collected.learn, base, champion, first, name, staging, spent=spent)
     checkpoint.path.unlink(missing_ok=True)
     return {"folder": name, "bundle": made.bundle_id, "champion": champion.bundle_id} | made.manifest.scores
 
@@ -153,7 +160,8 @@ def night_set(
 def _inner_slides(lab: LabCells, share: float) -> npt.NDArray[np.bool_]:
     """Whole slides by a hash, the same every night: what a champion has learned must not judge its successor.
 
-    Until there are slides enough for that, cells by a hash of their contents.
+    Until there are slides enough for that, cells by a hash of their contents; what was learned of such slides meanwhile
+    judges too afterwards, which errs against the challenger.
     """
     apart = np.array([_hashed(f"inner {slide}", share) for slide in lab.slides], np.bool_)
     if not _LEAST_INNER <= apart.sum() <= len(lab) / 2:
@@ -193,6 +201,7 @@ def _write(
     lab: LabCells,
     base: Pixels,
     champion: Bundle,
+    first: Bundle,
     name: str,
     staging: Path,
     *,
@@ -212,16 +221,17 @@ def _write(
     cells = learned + base.cells
     by_type = np.bincount(data.data.train.labels, minlength=len(CELL_TYPES))
     mix: dict[str, int] = {t: int(n) for t, n in zip(CELL_TYPES, by_type, strict=True)}
-    command = f"trainer nightly (of {name}, from {champion.manifest.name})"
+    command = f"trainer nightly (of {name}, from {champion.manifest.name}, half-way back to {first.manifest.name})"
     facts = Facts(
         name=name, data_name="the laboratory's signed labels and the replayed base", trained_on=mix,
         inner=len(inner.labels), excluded=0, geometry=champion.manifest.geometry, command=command,
         calibration=calibration, scores={"inner": scores["inner"]}, parent=champion.bundle_id, shortened=None,
     )  # fmt: skip
+    recipe = asdict(run.recipe) | {"seed": run.seed, "between": first.bundle_id, "of_the_way": _OF_THE_WAY}
     return bundle.write(
         staging, name, network, card(facts), geometry=champion.manifest.geometry,
         data=DataSet(name="laboratory and base", sha256=data_sha256(cells), images=len(cells)), command=command,
-        recipe=asdict(replace(run.recipe)) | {"seed": run.seed}, scores=scores, calibration=calibration,
+        recipe=recipe, scores=scores, calibration=calibration,
         training_mix={t: round(n / sum(mix.values()), 6) for t, n in mix.items()}, parent=champion.bundle_id,
         limits=champion.manifest.limits,
     )  # fmt: skip

@@ -33,11 +33,15 @@ def night(lab_store, settings, tmp_path):
     return run
 
 
-def judged(store, night):
+def judged(store, night, doubted=False):
     """As if that night had come to a scorecard: its labels are new no longer."""
+    rules = [
+        {"rule": "recall of monocytes, shipped hold-out", "kept": False},
+        {"rule": "labels as before", "kept": not doubted},
+    ]
     with store.write() as session:
-        session.add(ScorecardRow(night=night, challenger="c", champion="w", passed=False, reason="r", card={},
-                                 at=utc_now()))  # fmt: skip
+        session.add(ScorecardRow(night=night, challenger="c", champion="w", passed=False, reason="r",
+                                 card={"rules": rules}, at=utc_now()))  # fmt: skip
 
 
 def test_too_few_new_labels_end_the_night_with_the_sentence(night, laboratory, lab_store):
@@ -49,6 +53,30 @@ def test_too_few_new_labels_end_the_night_with_the_sentence(night, laboratory, l
     judged(lab_store, "2031-05-01")
     with pytest.raises(Enough, match=r"^0 new labels, 20 needed$"):
         night("2031-05-02")
+
+
+def asked_of(found):
+    parts = (found.learn, found.judge)
+    return {digest for part in parts for digest, new in zip(part.sha256, part.new, strict=True) if new}
+
+
+@pytest.mark.parametrize("doubted", [False, True])
+def test_labels_that_a_night_doubted_are_asked_about_again(night, laboratory, lab_store, doubted):
+    laboratory(0, 8)
+    _, first = night()
+    judged(lab_store, "2031-05-01", doubted)
+    laboratory(8, 12)
+    told, second = night("2031-05-02")
+    asked = asked_of(second)
+    assert (set(first.learn.sha256) <= asked) == doubted
+    assert asked - set(first.learn.sha256)
+    assert told["new_labels"] == 4 * 21  # what was judged does not count again
+    # A night that had no doubt has cleared them all.
+    judged(lab_store, "2031-05-02")
+    laboratory(12, 14)
+    _, third = night("2031-05-03")
+    assert asked_of(third)
+    assert not asked_of(third) & asked
 
 
 def test_slides_are_on_one_side_and_each_type_is_capped_with_the_new_ones_first(night, laboratory, lab_store):

@@ -75,12 +75,18 @@ def test_what_a_night_has_learned_is_never_in_the_inner_split_of_a_later_one():
         learned |= set(lab.sha256) - inner
 
 
-@pytest.mark.parametrize("slides", [1, 2])
-def test_where_slides_are_too_few_for_an_inner_split_cells_make_it(slides):
+@pytest.mark.parametrize(
+    "slides", [[0] * 100, [0, 1] * 50, [3] * 60 + [0] * 40, [3] * 5 + [0] * 95], ids=["one", "none", "most", "few"]
+)
+def test_where_slides_make_no_inner_split_cells_do(slides):
+    # Of these rows the hash takes 3 alone.
     digests = tuple(f"{i:064x}" for i in range(100))
-    lab = LabCells(np.zeros((100, 1, 1, 1), np.uint8), np.arange(100) % 5, np.arange(100) % slides,
-                   np.ones(100, np.bool_), digests)  # fmt: skip
-    assert 5 < _inner_slides(lab, 0.15).sum() < 30
+    lab = LabCells(
+        np.zeros((100, 1, 1, 1), np.uint8), np.arange(100) % 5, np.array(slides), np.ones(100, np.bool_), digests
+    )
+    apart = _inner_slides(lab, 0.15)
+    assert 5 < apart.sum() < 30
+    assert apart[np.array(slides) == 0].sum() > 0
 
 
 def test_the_challenger_stands_half_way_between_the_first_of_its_line_and_what_was_learned():

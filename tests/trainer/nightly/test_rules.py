@@ -97,11 +97,25 @@ def test_a_type_that_is_called_another_from_one_night_on_is_told_though_it_be_ra
     assert rules.as_before(labels, truth, new).kept
 
 
+def test_a_difference_that_is_certain_but_small_is_no_other_way_of_reading():
+    labels, new = np.repeat(np.arange(5), 2000), np.arange(10_000) % 2 == 1
+    learned = np.eye(5, dtype=np.float32)[labels] * 6
+    some = np.flatnonzero(new & (labels == 2))
+    learned[some[:50]] = np.roll(learned[some[:50]], 1, axis=1)
+    verdict = rules.as_before(labels, learned, new)
+    assert verdict.kept
+    assert min(asked["p"] for asked in verdict.told["asked"]) < rules.UNLIKE_LEVEL
+    learned[some[50:150]] = np.roll(learned[some[50:150]], 1, axis=1)
+    assert not rules.as_before(labels, learned, new).kept
+
+
 def test_labels_as_before_are_kept_where_chance_or_no_earlier_label_explains_it():
     labels, new = LABELS, np.arange(len(LABELS)) % 2 == 1
     some = np.flatnonzero(new & (labels == 2))[:3]
     assert rules.as_before(labels, logits(some), new).kept
-    assert rules.as_before(labels, logits(range(250)), np.ones(len(labels), np.bool_)).kept
+    alone = rules.as_before(labels, logits(range(250)), np.ones(len(labels), np.bool_))
+    assert alone.kept
+    assert alone.sentence == "there are no earlier labels to compare the night's with"
 
 
 def test_a_form_that_differs_and_a_network_that_is_slower_are_told():
