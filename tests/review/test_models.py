@@ -73,7 +73,7 @@ def test_the_scorecard_is_drawn_with_every_interval_and_what_people_should_look_
     assert "style=" not in page
     assert "+0.110 (+0.050 to +0.170)" in page
     assert 'basophil or monocyte: <a href="/slides/4711">' in page
-    assert '<a href="/slides/4712">slide 4712</a>: labelled eosinophil, it says neutrophil' in page
+    assert '<a href="/slides/4712">slide 4712</a>: labelled eosinophil, looks like a neutrophil' in page
 
 
 def test_bars_stand_as_high_as_their_recall_and_a_type_that_is_not_there_has_none():
