@@ -82,7 +82,7 @@ def recall_rules(part: Part) -> Iterator[Verdict]:
         yield Verdict(
             f"recall of {name}s, {part.name}", kept, sentence,
             {"cells": pair.n, "champion": before, "challenger": after, "lost": pair.lost, "won": pair.won,
-             "difference": [-pair.loss, -high, -low], "p": p, "power": power},
+             "difference": [0.0 - pair.loss, -high, -low], "p": p, "power": power},
         )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def draw(card: dict[str, Any], path: Path) -> None:
                 axes.vlines(places, [low for low, _ in limits], [high for _, high in limits], color="#1a1a1a", lw=0.8)
             axes.set(title=f"{name} ({both['champion']['images']} cells)", ylabel="recall (%)", ylim=(0, 102))
             axes.set_xticks(range(len(CELL_TYPES)), [t[:6] for t in CELL_TYPES])
-            axes.legend(loc="lower right", frameon=False)
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, frameon=False)
         figure.savefig(path, dpi=130)
 
 
