@@ -30,13 +30,13 @@ from trainer.nightly import rules, snapshot
 from trainer.nightly.judge import judge
 from trainer.nightly.labels import in_holdout
 from trainer.nightly.snapshot import LabCells, Snapshot
-from trainer.nightly.train import train
+from trainer.nightly.train import OF_THE_WAY, train
 
 
-#: Under which limits a night was judged.
+#: Under which limits a night was judged, and how far its challenger had gone.
 GATE = {name.lower(): getattr(rules, name) for name in (
     "RECALL_MARGIN", "ANCHOR_MARGIN", "NLL_MARGIN", "OUTSIDE_MARGIN", "CONTRADICTED", "UNLIKE_EARLIER", "UNLIKE_LEVEL",
-    "LEVEL")}  # fmt: skip
+    "LEVEL")} | {"of_the_way": OF_THE_WAY}  # fmt: skip
 KINDS = ("clean", "wrong", "relabelled")
 BUILT = {"engine": "not built", "forms": [], "reasons": [], "images_per_second": {"champion": 1.0, "challenger": 1.0}}
 

@@ -38,7 +38,7 @@ def collect(store: Store, settings: Settings, night: str, champion: Bundle, fold
         cards = session.exec(select(ScorecardRow).order_by(col(ScorecardRow.id).desc())).all()
         seen = _first_seen(session, {card.night for card in cards})
         # Labels that were doubted are asked about again until a night has no doubt: what nobody mended is not known.
-        doubted = {card.night for card in takewhile(lambda card: not labels_were_kept(card.card), cards)}
+        doubted = {card.night for card in takewhile(lambda card: not _labels_were_kept(card.card), cards)}
         known = seen - _first_seen(session, doubted)
     new = sum(label.sha256 not in seen for label in fitting)
     if new < settings.nightly_min_labels:
@@ -72,7 +72,7 @@ def collect(store: Store, settings: Settings, night: str, champion: Bundle, fold
     }
 
 
-def labels_were_kept(card: dict[str, Any]) -> bool:
+def _labels_were_kept(card: dict[str, Any]) -> bool:
     """Whether no rule of that scorecard doubted the night's labels."""
     return all(rule["kept"] for rule in card.get("rules", []) if rule["rule"].startswith(ON_LABELS))
 

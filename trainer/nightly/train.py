@@ -38,7 +38,7 @@ _REPLAYED_PER_NEW: Final = 0.6
 _MOST_REPEATS: Final = 4
 #: How far the challenger goes from what nights began with towards what was learned, in the space of weights: four to
 #: six tenths have most of the gain on new pictures and little of the loss on old ones (Wortsman et al., 2022; LOG.md).
-_OF_THE_WAY: Final = 0.5
+OF_THE_WAY: Final = 0.5
 #: Whole slides make the inner split where they have so many cells, and not more than half; else single cells do.
 _LEAST_INNER: Final = 10
 
@@ -130,7 +130,7 @@ def seed_of(night: str) -> int:
 
 def between(first: Weights, learned: Weights) -> Weights:
     """The challenger's weights: so far from the first of the line towards what was learned."""
-    return {name: value.lerp(learned[name].cpu(), _OF_THE_WAY) for name, value in first.items()}
+    return {name: value.lerp(learned[name].cpu(), OF_THE_WAY) for name, value in first.items()}
 
 
 def night_set(
@@ -227,7 +227,7 @@ def _write(
         inner=len(inner.labels), excluded=0, geometry=champion.manifest.geometry, command=command,
         calibration=calibration, scores={"inner": scores["inner"]}, parent=champion.bundle_id, shortened=None,
     )  # fmt: skip
-    recipe = asdict(run.recipe) | {"seed": run.seed, "between": first.bundle_id, "of_the_way": _OF_THE_WAY}
+    recipe = asdict(run.recipe) | {"seed": run.seed, "between": first.bundle_id, "of_the_way": OF_THE_WAY}
     return bundle.write(
         staging, name, network, card(facts), geometry=champion.manifest.geometry,
         data=DataSet(name="laboratory and base", sha256=data_sha256(cells), images=len(cells)), command=command,
