@@ -40,16 +40,21 @@ def judge(
 
 
 def alternating(engines: Sequence[Engine], images: Images, batch: int = BATCH, turns: int = TURNS) -> list[float]:
-    """Pictures a second of each engine, its best of so many turns; they take turns, so that all see the same host."""
+    """Pictures a second of each engine, its best of so many turns."""
+    return [max(found) for found in by_turn(engines, images, batch, turns)]
+
+
+def by_turn(engines: Sequence[Engine], images: Images, batch: int = BATCH, turns: int = TURNS) -> list[list[float]]:
+    """Pictures a second of each engine in each turn; they take turns, so that all see the same host."""
     some = np.ascontiguousarray(np.resize(images, (batch, *images.shape[1:])))
-    seconds = [[np.inf] for _ in engines]
+    found: list[list[float]] = [[] for _ in engines]
     for turn in range(turns + 1):
-        for engine, took in zip(engines, seconds, strict=True):
+        for engine, speeds in zip(engines, found, strict=True):
             began = time.perf_counter()
             engine.infer(some)
             if turn:  # the first pays for what the engine sets up
-                took.append(time.perf_counter() - began)
-    return [batch / min(took) for took in seconds]
+                speeds.append(batch / (time.perf_counter() - began))
+    return found
 
 
 def open_stored(stored: StoredForm, threads: int = 1) -> Engine:

@@ -1,6 +1,6 @@
 """Tables for people, on a terminal."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from rich import box
@@ -192,8 +192,13 @@ def _interval(rule: Mapping[str, Any]) -> str:
     if found := rule.get("share"):
         return "{:.3f}\n{:.3f} to {:.3f}".format(*found)
     if found := rule.get("difference"):
-        return "{:+.3f}\n{:+.3f} to {:+.3f}".format(*found)
+        also = [f"{escape(what)}\n{_signed(more)}" for what, more in rule.get("also", {}).items()]
+        return "\n".join([_signed(found), *also])
     return ""
+
+
+def _signed(found: Sequence[float]) -> str:
+    return "{:+.3f}\n{:+.3f} to {:+.3f}".format(*found)
 
 
 def beside_table(told: Mapping[str, Any]) -> Table:

@@ -38,7 +38,8 @@ GATE = {name.lower(): getattr(rules, name) for name in (
     "RECALL_MARGIN", "ANCHOR_MARGIN", "NLL_MARGIN", "OUTSIDE_MARGIN", "CONTRADICTED", "UNLIKE_EARLIER", "UNLIKE_LEVEL",
     "LEVEL")} | {"of_the_way": OF_THE_WAY}  # fmt: skip
 KINDS = ("clean", "wrong", "relabelled")
-BUILT = {"engine": "not built", "forms": [], "reasons": [], "images_per_second": {"champion": 1.0, "challenger": 1.0}}
+BUILT = {"engine": "not built", "forms": [], "reasons": [], "images_per_second": {"champion": 1.0, "challenger": 1.0},
+         "turns": [1.0, 1.0, 1.0]}  # fmt: skip
 
 
 def main() -> None:

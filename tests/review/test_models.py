@@ -26,7 +26,9 @@ CARD = {
     "doubtful": [{"sha256": "b", "slide": 4712, "label": "eosinophil", "said": "neutrophil"}],
     "parts": {"shipped hold-out": {"champion": scores(20), "challenger": scores(18)}},
     "rules": [{"rule": "class average, laboratory's hold-out", "kept": True, "sentence": "80.0 % to 91.0 %",
-               "difference": [0.11, 0.05, 0.17]}],
+               "difference": [0.11, 0.05, 0.17]},
+              {"rule": "calibration, shipped hold-out", "kept": True, "sentence": "0.061 to 0.060",
+               "difference": [-0.001, -0.004, 0.002], "also": {"expected calibration error": [0.003, -0.012, 0.019]}}],
 }  # fmt: skip
 
 
@@ -55,6 +57,7 @@ def test_the_page_shows_the_challenger_its_rules_and_what_was_refused(client, of
     for words in (
         "nightly-1@aaaaaaaaaaaa",
         "80.0 % to 91.0 %",
+        "<br>expected calibration error +0.003 (-0.012 to +0.019)",
         "77 new labels",
         "Put into use",
         "recall fell &lt;b&gt;",

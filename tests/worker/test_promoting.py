@@ -83,7 +83,8 @@ def test_a_night_without_a_challenger_and_one_with_are_told(worker, other, sqlit
     listed = worker("models", "list")
     assert "31 new labels, 50 needed" in listed.stdout
     assert "serves" in listed.stdout
-    rules = [{"rule": "throughput", "kept": True, "sentence": "fine", "difference": [0.1, 0.05, 0.15]}]
+    rules = [{"rule": "throughput", "kept": True, "sentence": "fine", "difference": [0.1, 0.05, 0.15],
+              "also": {"called outside": [0.2, -0.1, 0.3]}}]  # fmt: skip
     card = {"challenger": other.bundle_id, "champion": "x", "rules": rules}
     with sqlite_store.write() as session:
         session.add(ScorecardRow(night="2031-05-02", bundle=2, challenger=other.bundle_id, champion="x", passed=True,
@@ -93,6 +94,8 @@ def test_a_night_without_a_challenger_and_one_with_are_told(worker, other, sqlit
     shown = worker("models", "list").stdout
     assert "throughput" in shown
     assert "+0.050 to +0.150" in " ".join(shown.split())
+    assert "called outside" in " ".join(shown.split())
+    assert "-0.100 to +0.300" in " ".join(shown.split())
 
 
 def test_under_load_no_slide_fails_and_each_result_names_the_bundle_that_served(

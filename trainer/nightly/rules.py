@@ -10,6 +10,7 @@ from scipy.stats import binom, fisher_exact
 
 from smear.cells import CELL_TYPES
 from smear.decision import Calibration, decide, softmax
+from smear.differential import exact_limits
 from smear.paired import LEVEL, TOLD_LOSS, paired
 from trainer.resample import Interval, interval, resample
 from trainer.scores import Floats, Labels, expected_calibration_error, score
@@ -34,6 +35,8 @@ UNLIKE_LEVEL: Final = 0.0005
 ON_LABELS: Final = "labels"
 #: The share of throughput that may be lost.
 SLOWER: Final = 0.10
+#: Times that cells are drawn anew for an interval.
+_DRAWS: Final = 2000
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,7 @@ def anchored(part: Part, first: Floats) -> Verdict:
 def calibrated(part: Part, champion: Calibration, challenger: Calibration) -> Verdict:
     """Probabilities are not worse: no rise of the negative log-likelihood beyond chance and a small margin."""
     old, new = softmax(part.champion, champion.temperature), softmax(part.challenger, challenger.temperature)
-    rows = np.arange(len(part.labels))
-    each = [-np.log(np.maximum(p[rows, part.labels].astype(np.float64), 1e-12)) for p in (old, new)]
+    each = [_losses(p, part.labels) for p in (old, new)]
     change = _mean_interval(each[1] - each[0])
     kept = not (change.low > 0 and change.value > NLL_MARGIN)
     ece = [expected_calibration_error(p, part.labels) for p in (old, new)]
@@ -126,6 +128,7 @@ def calibrated(part: Part, champion: Calibration, challenger: Calibration) -> Ve
     )
     told = {
         "nll": [float(each[0].mean()), float(each[1].mean())], "ece": ece, "difference": _triple(change),
+        "also": {"expected calibration error": _triple(_ece_change(old, new, part.labels))},
     }  # fmt: skip
     return Verdict(f"calibration, {part.name}", kept, sentence, told)
 
@@ -135,14 +138,15 @@ def outside(champion: Floats, challenger: Floats, old: Calibration, new: Calibra
     before, after = softmax(champion, old.temperature).max(1), softmax(challenger, new.temperature).max(1)
     change = _mean_interval(after.astype(np.float64) - before)
     kept = not (change.low > 0 and change.value > OUTSIDE_MARGIN)
-    called = [float(decide(x, c).outside.mean()) for x, c in ((champion, old), (challenger, new))]
+    out = [decide(x, c).outside.astype(np.float64) for x, c in ((champion, old), (challenger, new))]
+    called = [float(each.mean()) for each in out]
     sentence = (
         f"confidence on {len(before)} cells outside the five: {before.mean():.3f} to {after.mean():.3f}, called outside"
         f" {_pc(called[0])} % to {_pc(called[1])} %" + ("" if kept else ": it became surer of what it has no type for")
     )
     told = {
         "cells": len(before), "confidence": [float(before.mean()), float(after.mean())], "called_outside": called,
-        "difference": _triple(change),
+        "difference": _triple(change), "also": {"called outside": _triple(_mean_interval(out[1] - out[0]))},
     }  # fmt: skip
     return Verdict("cells outside the five", kept, sentence, told)
 
@@ -208,21 +212,39 @@ def compiled(told: dict[str, Any]) -> Verdict:
 
 
 def throughput(told: dict[str, Any]) -> Verdict:
-    """Not more than a tenth slower than the champion, in turns on the same host."""
+    """Not more than a tenth slower than the champion, in turns on the same host.
+
+    The share is of turns' medians, with its limits; None for what was built before turns were told.
+    """
     before, after = told["images_per_second"]["champion"], told["images_per_second"]["challenger"]
     kept = after >= (1 - SLOWER) * before
     sentence = f"{before:.0f} to {after:.0f} pictures a second on one thread" + (
         "" if kept else f", more than {100 * SLOWER:g} % slower"
     )
-    return Verdict("throughput", kept, sentence, {"images_per_second": [before, after]})
+    return Verdict("throughput", kept, sentence, {"images_per_second": [before, after], "share": told.get("turns")})
 
 
 def scores_of(part: Part, champion: Calibration, challenger: Calibration) -> dict[str, Any]:
-    """Both networks' scores as `trainer evaluate --json` tells them."""
-    return {
-        "champion": score(softmax(part.champion, champion.temperature), part.labels).as_json(),
-        "challenger": score(softmax(part.challenger, challenger.temperature), part.labels).as_json(),
-    }
+    """Both networks' scores as `trainer evaluate --json` tells them, and the 95 % limits of each."""
+    drawn = resample(part.labels, _right(part), part.groups, resamples=_DRAWS)
+    both = (("champion", part.champion, champion), ("challenger", part.challenger, challenger))
+    told: dict[str, Any] = {}
+    for place, (name, logits, calibration) in enumerate(both):
+        probabilities = softmax(logits, calibration.temperature)
+        found = score(probabilities, part.labels)
+        own = [(found.confusion[t][t], sum(found.confusion[t])) for t in range(len(CELL_TYPES))]
+        limits = {
+            "recall": {
+                t: [limit / 100 for limit in exact_limits(*counts)] if counts[1] else None
+                for t, counts in zip(CELL_TYPES, own, strict=True)
+            },
+            "class_average": _ends(interval(found.class_average, drawn.class_average[:, place])),
+            "accuracy": _ends(interval(found.accuracy, drawn.accuracy[:, place])),
+            "nll": _ends(_mean_interval(_losses(probabilities, part.labels))),
+            "ece": _ends(interval(found.ece, _drawn_ece(probabilities, part.labels))),
+        }
+        told[name] = found.as_json() | {"limits": limits}
+    return told
 
 
 def _right(part: Part) -> npt.NDArray[np.bool_]:
@@ -233,17 +255,40 @@ def _class_average(part: Part) -> tuple[Interval, float, float]:
     right = _right(part)
     present = [part.labels == t for t in range(len(CELL_TYPES)) if (part.labels == t).any()]
     before, after = (float(np.mean([right[own, column].mean() for own in present])) for column in (0, 1))
-    draws = resample(part.labels, right, part.groups, resamples=2000).class_average
+    draws = resample(part.labels, right, part.groups, resamples=_DRAWS).class_average
     return interval(after - before, draws[:, 1] - draws[:, 0]), before, after
 
 
+def _losses(probabilities: Floats, labels: Labels) -> npt.NDArray[np.float64]:
+    """(N, 5), (N,) -> (N,): the negative log-likelihood of each label in nats."""
+    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return -np.log(np.maximum(own, 1e-12))
+
+
+def _ece_change(old: Floats, new: Floats, labels: Labels) -> Interval:
+    """By how much the calibration error rose, both drawn over the same cells."""
+    value = expected_calibration_error(new, labels) - expected_calibration_error(old, labels)
+    return interval(value, _drawn_ece(new, labels) - _drawn_ece(old, labels))
+
+
+def _drawn_ece(probabilities: Floats, labels: Labels) -> npt.NDArray[np.float64]:
+    """(_DRAWS,): the calibration error over cells drawn with replacement, the same in every call."""
+    random = np.random.default_rng(0)
+    picks = (random.integers(len(labels), size=len(labels)) for _ in range(_DRAWS))
+    return np.array([expected_calibration_error(probabilities[pick], labels[pick]) for pick in picks])
+
+
 def _mean_interval(values: npt.NDArray[np.float64]) -> Interval:
-    picks = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
+    picks = np.random.default_rng(0).integers(len(values), size=(_DRAWS, len(values)))
     return interval(float(values.mean()), values[picks].mean(axis=1))
 
 
 def _triple(found: Interval) -> list[float]:
     return [found.value, found.low, found.high]
+
+
+def _ends(found: Interval) -> list[float]:
+    return [found.low, found.high]
 
 
 def _pc(share: float) -> str:

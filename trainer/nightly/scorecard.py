@@ -81,8 +81,13 @@ def _limits(rule: dict[str, Any]) -> str:
     if found := rule.get("share"):
         return "{:.3f} ({:.3f} to {:.3f})".format(*found)
     if found := rule.get("difference"):
-        return "{:+.3f} ({:+.3f} to {:+.3f})".format(*found)
+        also = [f"<br>{_text(what)} {_signed(more)}" for what, more in rule.get("also", {}).items()]
+        return _signed(found) + "".join(also)
     return ""
+
+
+def _signed(found: list[float]) -> str:
+    return "{:+.3f} ({:+.3f} to {:+.3f})".format(*found)
 
 
 def _text(value: object) -> str:

@@ -55,6 +55,9 @@ def test_from_signed_labels_to_a_challenger_with_a_scorecard(nightly, laboratory
     own = judged["class average, laboratory's hold-out"]
     assert own["challenger"] > own["champion"], told.sentence
     assert len(judged) == 19
+    share, low, high = judged["throughput"]["share"]
+    assert 0 < low <= share <= high
+    assert low < high
     assert all(rule["sentence"] for rule in judged.values())
     assert card.passed == all(rule["kept"] for rule in judged.values()) == (card.bundle is not None)
     folder = settings.nightly_folder / told.night

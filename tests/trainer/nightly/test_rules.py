@@ -52,12 +52,21 @@ def test_small_losses_do_not_add_up_over_many_nights():
 def test_probabilities_that_are_worse_break_the_rule():
     unsure, sure = logits(range(0, 500, 10), sure=2.0), logits(range(0, 500, 10), sure=12.0)
     assert rules.calibrated(part(sure, unsure), UNCALIBRATED, UNCALIBRATED).kept
-    assert not rules.calibrated(part(unsure, sure), UNCALIBRATED, UNCALIBRATED).kept
+    worse = rules.calibrated(part(unsure, sure), UNCALIBRATED, UNCALIBRATED)
+    assert not worse.kept
+    before, after = worse.told["ece"]
+    change, low, high = worse.told["also"]["expected calibration error"]
+    assert change == pytest.approx(after - before)
+    assert low < change < high
+    same = rules.calibrated(part(sure, sure), UNCALIBRATED, UNCALIBRATED)
+    assert same.told["also"]["expected calibration error"] == [0, 0, 0]
 
 
 def test_becoming_surer_of_cells_without_a_type_breaks_the_rule():
     doubtful, sure = logits(sure=1.0)[:60], logits(sure=5.0)[:60]
-    assert rules.outside(sure, doubtful, UNCALIBRATED, UNCALIBRATED).kept
+    kept = rules.outside(sure, doubtful, UNCALIBRATED, UNCALIBRATED)
+    assert kept.kept
+    assert kept.told["also"]["called outside"] == [0, 0, 0]
     assert not rules.outside(doubtful, sure, UNCALIBRATED, UNCALIBRATED).kept
 
 
@@ -121,8 +130,29 @@ def test_labels_as_before_are_kept_where_chance_or_no_earlier_label_explains_it(
 def test_a_form_that_differs_and_a_network_that_is_slower_are_told():
     form = {"name": "openvino-int8", "reasons": ["it loses 0.01"]}
     built = {"engine": "openvino-bf16", "forms": [form], "reasons": [],
-             "images_per_second": {"champion": 1000.0, "challenger": 880.0}}  # fmt: skip
+             "images_per_second": {"champion": 1000.0, "challenger": 880.0}, "turns": [0.9, 0.85, 0.95]}  # fmt: skip
     assert not rules.compiled(built).kept
     assert rules.compiled(built | {"forms": []}).kept
     assert not rules.throughput(built).kept
+    assert rules.throughput(built).told["share"] == [0.9, 0.85, 0.95]
     assert rules.throughput(built | {"images_per_second": {"champion": 1000.0, "challenger": 910.0}}).kept
+
+
+def test_every_score_of_a_scorecard_has_its_limits():
+    wrong = [*range(0, 500, 10)]
+    told = rules.scores_of(part(logits(wrong), logits()), UNCALIBRATED, UNCALIBRATED)
+    before, after = told["champion"], told["challenger"]
+    for name in ("class_average", "accuracy", "nll", "ece"):
+        low, high = before["limits"][name]
+        assert low < before[name] < high, name
+    low, high = before["limits"]["recall"]["basophil"]
+    # Of 100, 90 right: Clopper and Pearson's limits.
+    assert (before["recall"]["basophil"], round(low, 3), round(high, 3)) == (0.9, 0.824, 0.951)
+    assert after["limits"]["recall"]["basophil"][1] == 1
+    assert after["limits"]["recall"]["basophil"][0] == pytest.approx(0.964, abs=0.001)
+
+
+def test_a_type_without_a_cell_has_no_limits():
+    some = LABELS != 2
+    few = Part("set", LABELS[some], logits()[some], logits()[some], [None] * int(some.sum()))
+    assert rules.scores_of(few, UNCALIBRATED, UNCALIBRATED)["champion"]["limits"]["recall"]["basophil"] is None
