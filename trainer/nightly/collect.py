@@ -35,11 +35,9 @@ def collect(store: Store, settings: Settings, night: str, champion: Bundle, fold
         found, disagreements = labels.signed(session)
         fitting = [label for label in found if label.geometry == geometry]
         role = labels.roles(session, fitting, night)
-        cards = session.exec(select(ScorecardRow).order_by(col(ScorecardRow.id).desc())).all()
-        seen = _first_seen(session, {card.night for card in cards})
+        seen = _first_seen(session, set(session.exec(select(ScorecardRow.night))))
         # Labels that were doubted are asked about again until a night has no doubt: what nobody mended is not known.
-        doubted = {card.night for card in takewhile(lambda card: not _labels_were_kept(card.card), cards)}
-        known = seen - _first_seen(session, doubted)
+        known = seen - _first_seen(session, _doubted(session))
     new = sum(label.sha256 not in seen for label in fitting)
     if new < settings.nightly_min_labels:
         raise Enough(f"{new} new labels, {settings.nightly_min_labels} needed")
@@ -70,6 +68,13 @@ def collect(store: Store, settings: Settings, night: str, champion: Bundle, fold
     return {name: value for name, value in facts.items() if name != "disagreements"} | {
         "disagreements": len(disagreements)
     }
+
+
+def _doubted(session: Session) -> set[str]:
+    """The latest nights whose labels a rule doubted, one after another; a card at a time, since a card is large."""
+    latest = select(ScorecardRow).order_by(col(ScorecardRow.id).desc()).execution_options(yield_per=1)
+    with session.exec(latest) as cards:
+        return {card.night for card in takewhile(lambda card: not _labels_were_kept(card.card), cards)}
 
 
 def _labels_were_kept(card: dict[str, Any]) -> bool:
