@@ -1,8 +1,9 @@
 """`make nightly-load`: a night with 500 new labels while slides arrive - how long it takes, and what slides feel of it.
 
 The service runs as `make run` starts it, compiled forms in use. Bursts of slides are dropped at a steady pace, for as
-long before the night as it takes to know the machine, then through the whole of a night that `trainer nightly` does,
-then as long again. A slide's time is from settled to finished, as its rows tell. Writes var/nightly-demo/load.json.
+long before the night as it takes to know the machine, then through the whole of a night that the service's own schedule
+begins, then as long again. A slide's time is from settled to finished, as its rows tell. Writes
+var/nightly-demo/load.json.
 """
 
 import argparse
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,7 @@ from smear.settings import Settings
 from smear.store import Store
 from smear.tables import utc_now
 from trainer import provenance
+from trainer.nightly.night import told as night_told
 from worker.install import prepare
 
 
@@ -35,6 +39,9 @@ from service import Service  # noqa: E402 - as above
 
 #: A burst: so many slides of so many pictures, one burst every so many seconds.
 BURST, PICTURES, PACE_SECONDS = 4, 100, 20.0
+#: A night that is not over by then has failed.
+NIGHT_MINUTES = 40
+NIGHT = "SELECT min(started_at), max(finished_at) FROM runs"
 
 
 def main() -> None:
@@ -56,26 +63,28 @@ def main() -> None:
     )
     signed = sign(asked, root / "var")
     run(service, "engine_build.cli", "build", str(root / "var" / "models" / shipped.shipped_bundle().name))
+    # The next whole minute after the quiet ones: the schedule knows no seconds.
+    at = datetime.now().astimezone() + timedelta(minutes=asked.quiet_minutes + 1)
+    service.environment["WNET_NIGHTLY_AT"] = at.strftime("%H:%M")
     service.start()
     arriving = Arriving(service.drop)
     try:
         arriving.start()
         time.sleep(60 * asked.quiet_minutes)
-        began = utc_now()
-        clock = time.monotonic()
-        night = json.loads(run(service, "trainer.cli", "nightly", "--json"))
-        seconds = time.monotonic() - clock
-        ended = utc_now()
+        wait_for_the_end(service)
         time.sleep(60 * asked.quiet_minutes)
         arriving.stop()
         service.wait_for(lambda: all(state == "classified" for _, state in arrived(service)), 120)
     finally:
         arriving.stop()
         service.stop()
+    began, ended = (datetime.fromisoformat(at) for at in service.rows(NIGHT)[0])
+    with closing(Store(Settings(_env_file=None, var=root / "var").database)) as store:
+        night = night_told(store, service.rows("SELECT night FROM runs LIMIT 1")[0][0]).as_json()
     told = {
-        "labels": signed, "night": night, "night_seconds": round(seconds, 1),
+        "labels": signed, "night": night, "night_seconds": round((ended - began).total_seconds(), 1),
         "stages_seconds": stage_seconds(service), "burst": [BURST, PICTURES, PACE_SECONDS],
-        "slides": felt(service, began.replace(tzinfo=None), ended.replace(tzinfo=None)),
+        "slides": felt(service, began, ended),
         "commit": provenance.commit(), "host": provenance.host("cpu"), "date": utc_now().date().isoformat(),
     }  # fmt: skip
     (asked.out / "load.json").write_text(json.dumps(told, indent=1) + "\n")
@@ -102,6 +111,17 @@ def run(service: Service, module: str, *arguments: str) -> str:
     """A command of the project's on the service's state; what it printed."""
     call = [sys.executable, "-c", f"from {module} import main; main()", *arguments]
     return subprocess.run(call, env=service.environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def wait_for_the_end(service: Service) -> None:
+    """Until the night is over, whatever came of it; asked rarely, since asking is work too."""
+    began = time.monotonic()
+    while time.monotonic() - began < 60 * NIGHT_MINUTES:
+        time.sleep(2)
+        states = {state for (state,) in service.rows("SELECT state FROM runs")}
+        if states == {"done"} or {"ended", "failed"} & states:
+            return
+    sys.exit(f"the night was not over within {NIGHT_MINUTES} minutes")
 
 
 class Arriving:
@@ -144,10 +164,8 @@ def arrived(service: Service) -> list[tuple[str, str]]:
     return service.rows(query)  # type: ignore[return-value]
 
 
-def felt(service: Service, began, ended) -> dict:
+def felt(service: Service, began: datetime, ended: datetime) -> dict:
     """Mean seconds of a slide with and without a night under way, and by how much that is slower, with 95 % limits."""
-    from datetime import datetime
-
     rows = service.rows(
         """SELECT r.settled_at, r.finished_at FROM slides s JOIN revisions r ON r.slide = s.id
            WHERE s.slide_id LIKE 'B-%' AND r.state = 'classified'"""
