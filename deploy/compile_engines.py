@@ -4,13 +4,12 @@ At idle priority, so that slides come first. Workers look between slides whether
 take the fastest; nothing waits for this, and nothing is wrong where it cannot be done.
 """
 
-import contextlib
-import os
 import sys
 import traceback
 
 from smear import bundle as bundles
 from smear.plain import PlainError
+from smear.priority import idle
 from smear.settings import load_settings
 from worker.batch import bundle_folder
 from worker.engines.forms import BadForm, StoredForm, stored_forms
@@ -29,7 +28,7 @@ def main() -> int:
                 return _said(f"{served.bundle_id} was compiled for this host already")
     except PlainError as error:
         return _said(f"nothing is compiled: {error}")
-    _idle()
+    idle()
     try:
         from engine_build.cli import app  # noqa: PLC0415 - its packages are an extra
     except ImportError as error:
@@ -49,12 +48,6 @@ def _made_here(stored: StoredForm) -> bool:
     except BadForm:
         return False
     return stored.form.backend == "openvino" and unfit(stored) is None
-
-
-def _idle() -> None:
-    os.nice(19)
-    with contextlib.suppress(AttributeError, OSError):  # other systems lack it, and some containers forbid it
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _said(sentence: str) -> int:

@@ -1,7 +1,6 @@
 """engine_build's Celery tasks: the stage `build` of a night, and the message that hands the night back."""
 
 import contextlib
-import os
 import subprocess
 import sys
 
@@ -9,6 +8,7 @@ from celery import current_app, shared_task
 from kombu.exceptions import OperationalError
 
 from smear.nightly_schedule import RESUME
+from smear.priority import idle
 from smear.runs import BUILD
 
 
@@ -17,12 +17,6 @@ def nightly(night: str) -> None:
     """Build and verify the challenger's compiled forms, then let the trainer go on."""
     call = [sys.executable, "-P", "-c", "from engine_build.cli import main; main()", "nightly", night]
     # Memory and priority are the process's own: both end with it. What came of it is in the stage's row.
-    subprocess.run(call, check=False, stdin=subprocess.DEVNULL, preexec_fn=_idle)  # noqa: S603
+    subprocess.run(call, check=False, stdin=subprocess.DEVNULL, preexec_fn=idle)  # noqa: S603
     with contextlib.suppress(OperationalError):  # then the schedule goes on with it
         current_app.send_task(RESUME, queue="train")
-
-
-def _idle() -> None:
-    os.nice(19)
-    with contextlib.suppress(AttributeError, OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

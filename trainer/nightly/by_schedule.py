@@ -1,8 +1,6 @@
 """A night by schedule: training in a process of its own, at the lowest priority; the build handed to its room."""
 
-import contextlib
 import importlib.util
-import os
 import subprocess
 import sys
 from typing import Any, Final
@@ -13,6 +11,7 @@ from kombu.exceptions import OperationalError
 
 from smear import runs
 from smear.nightly_schedule import EXPIRES_SECONDS
+from smear.priority import idle
 from smear.settings import load_settings
 from smear.store import Store, schema_problem
 
@@ -52,13 +51,6 @@ def run_process() -> int:
         process.terminate()  # told to stop: the next one goes on from the last epoch
         process.wait()
         raise
-
-
-def idle() -> None:
-    """Let everything else on this host go first; for the rest of this process."""
-    os.nice(19)
-    with contextlib.suppress(AttributeError, OSError):  # other systems lack it, and some containers forbid it
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _hand_over(night: str) -> None:

@@ -30,9 +30,9 @@ def nightly(
     console = Console(stderr=True)
     with plain_errors(console):
         from smear.lease import Held  # noqa: PLC0415 - as below
+        from smear.priority import idle  # noqa: PLC0415 - as below
         from smear.settings import load_settings  # noqa: PLC0415 - as below
         from smear.store import Store, schema_problem  # noqa: PLC0415 - as below
-        from trainer.nightly.by_schedule import idle  # noqa: PLC0415 - as below
         from trainer.nightly.night import Nightly, scorecard_page  # noqa: PLC0415 - seconds that others need not wait
 
         settings = load_settings()

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from smear import runs
+from smear import priority, runs
 from smear.lease import Lease
 from smear.nightly_tables import RunRow
 from smear.tables import utc_now
@@ -20,7 +20,7 @@ idled = []
 def trainer(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("WNET_VAR", str(settings.var))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(by_schedule, "idle", lambda: idled.append(True))
+    monkeypatch.setattr(priority, "idle", lambda: idled.append(True))
     idled.clear()
     return lambda *arguments: CliRunner().invoke(cli.app, ["nightly", *arguments])
 
