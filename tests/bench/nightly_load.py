@@ -38,7 +38,7 @@ from service import Service  # noqa: E402 - as above
 
 
 #: A burst: so many slides of so many pictures, one burst every so many seconds.
-BURST, PICTURES, PACE_SECONDS = 4, 100, 20.0
+BURST, PICTURES, PACE_SECONDS = 4, 100, 8.0
 #: A night that is not over by then has failed.
 NIGHT_MINUTES = 40
 NIGHT = "SELECT min(started_at), max(finished_at) FROM runs"
