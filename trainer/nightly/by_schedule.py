@@ -44,7 +44,7 @@ def go_on(*, begin: bool) -> None:
 def run_process() -> int:
     """`trainer nightly --by-schedule`, idle and nice; its exit code. Ends with this process."""
     call = [sys.executable, "-P", "-c", "from trainer.cli import main; main()", "nightly", "--by-schedule"]
-    process = subprocess.Popen(call, stdin=subprocess.DEVNULL, preexec_fn=idle)  # noqa: S603, PLW1509 - our own words; two system calls
+    process = subprocess.Popen(call, stdin=subprocess.DEVNULL, preexec_fn=idle)  # noqa: S603, PLW1509 - our own words; a few system calls
     try:
         return process.wait()
     except BaseException:
