@@ -56,7 +56,7 @@ class ResNet50(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, side, side, 3) uint8 -> logits (N, 5). Made for a side of 224; every multiple of 32 will do."""
-        x = functional.relu(self.stem_norm(self.stem(standardise(images))))
+        x = functional.relu(self.stem_norm(self.stem(standardise(images))), inplace=True)
         x = functional.max_pool2d(x, 3, stride=2, padding=1)
         for block in self.blocks:
             x = block(x)
@@ -87,6 +87,6 @@ class _Block(nn.Module):
         kept = x
         if self.shortcut is not None and self.shortcut_norm is not None:
             kept = self.shortcut_norm(self.shortcut(x))
-        x = functional.relu(self.narrow_norm(self.narrow(x)))
-        x = functional.relu(self.spatial_norm(self.spatial(x)))
-        return functional.relu(self.widen_norm(self.widen(x)) + kept)
+        x = functional.relu(self.narrow_norm(self.narrow(x)), inplace=True)
+        x = functional.relu(self.spatial_norm(self.spatial(x)), inplace=True)
+        return functional.relu(self.widen_norm(self.widen(x)) + kept, inplace=True)

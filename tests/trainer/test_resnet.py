@@ -64,6 +64,24 @@ def test_a_step_is_gradient_descent_with_momentum_and_weight_decay(tiny):
     torch.testing.assert_close(weight.detach(), start - 0.1 * (again.head.weight.grad + 0.5 * start), atol=1e-5, rtol=0)
 
 
+def test_bfloat16_is_the_arithmetic_of_the_layers_alone(tiny):
+    exact, coarse = (
+        ResNetTraining(replace(PAPER, epochs=1, batch=10, bfloat16=flag), tiny, seed=1, norm="batch")
+        for flag in (False, True)
+    )
+    images = tiny.train.images
+    first, second = exact.logits(images, 1), coarse.logits(images, 1)
+    assert not np.array_equal(first, second)
+    np.testing.assert_allclose(first, second, atol=0.05 * np.abs(first).max())
+    seen = set()
+    coarse.network.blocks[3].narrow.register_forward_hook(lambda _m, _i, out: seen.add(out.dtype))
+    assert np.isfinite(coarse.run_epoch().loss)
+    ((_, answer),) = coarse.variants()
+    assert np.isfinite(answer(images, 1)).all()
+    assert seen == {torch.bfloat16}
+    assert {p.dtype for p in coarse.network.parameters()} == {torch.float32}
+
+
 def test_an_interrupted_run_ends_as_one_that_was_not(tiny):
     recipe = replace(HEALTHY, epochs=2, batch=4)
     undisturbed = ResNetTraining(recipe, tiny, seed=5, norm="batch")

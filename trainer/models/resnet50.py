@@ -36,6 +36,12 @@ class ResNetModel(Model):
         assert init is None
         return ResNetTraining(recipe, data, seed, self.norm, device)
 
+    def shortened(self, recipe: Settings) -> str | None:
+        """Of the coarser arithmetic too, which no recipe of the catalogue has."""
+        assert isinstance(recipe, ResNetRecipe)
+        said = [super().shortened(recipe), "in bfloat16" if recipe.bfloat16 else None]
+        return ", ".join(filter(None, said)) or None
+
     def layers(self) -> list[Layer]:
         """A line a block, counted in the network itself and shaped by a picture that goes through it."""
         network = ResNet50(self.norm).eval()

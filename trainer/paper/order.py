@@ -1,7 +1,7 @@
 """One table as a person asked for it, and the cross-validations that it comes to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from trainer.models.catalogue import MODELS
 from trainer.paper.tables import Row, Table
 from trainer.produce import BadOrder
 from trainer.recipes import BEST, Recipe
+from trainer.resnet_fit import ResNetRecipe
 from trainer.run_folder import RunInfo, open_run
 
 
@@ -27,7 +28,8 @@ ALL: Final = ""
 class PaperOrder:
     """`folds` and `epochs` (by row, "" for all) shorten; `chosen` rows, all where empty; `have` are finished runs.
 
-    `init` is the network that is trained further, where it is there already. Folders and the rest as in `trainer cv`.
+    `init` is the network that is trained further, where it is there already. `bfloat16`: the rows of ResNet50 that
+    are computed in it. Folders and the rest as in `trainer cv`.
     """
 
     table: Table
@@ -44,6 +46,7 @@ class PaperOrder:
     seed: int = 0
     device: str = "cpu"
     skip_unusable: bool = False
+    bfloat16: tuple[str, ...] = ()
     command: str = "trainer paper"
 
     @property
@@ -74,8 +77,11 @@ class PaperOrder:
         epochs = self.epochs.get(row.name)
         if epochs is None and model.known[row.recipe].epochs > 1:
             epochs = self.epochs.get(ALL)
+        recipe = model.recipe(row.recipe, epochs)
+        if isinstance(recipe, ResNetRecipe):
+            recipe = replace(recipe, bfloat16=row.name in self.bfloat16)
         return Order(
-            self.out / row.name, data, geometry, model.recipe(row.recipe, epochs), self.folds or self.table.folds,
+            self.out / row.name, data, geometry, recipe, self.folds or self.table.folds,
             self.seed, init if row.further else None, self.device, skip_unusable=self.skip_unusable,
             command=self.command, model=model, share=row.share,
         )  # fmt: skip
@@ -98,11 +104,14 @@ def epochs_by_row(given: Sequence[str], table: Table) -> dict[str, int]:
 def check(order: PaperOrder) -> None:
     """Raise BadOrder for what cannot be done."""
     names = [row.name for row in order.table.rows]
-    for name in order.chosen:
+    for name in (*order.chosen, *order.bfloat16):
         if name not in names:
             raise BadOrder(f"no row {name!r} in table {order.table.number}; there are: {', '.join(names) or 'none'}")
     if order.table.on_target and order.target is None:
         raise BadOrder(f"table {order.table.number} needs a small set: --target DIR")
+    for row in order.table.rows:
+        if row.name in order.bfloat16 and not isinstance(MODELS[row.model].recipe(), ResNetRecipe):
+            raise BadOrder(f"--bfloat16 {row.name}: only ResNet50 can be computed so")
 
 
 def standing_in(order: PaperOrder, orders: Mapping[str, Order]) -> dict[str, Path]:

@@ -66,6 +66,7 @@ def test_every_row_of_a_table_is_run_and_told_and_the_same_command_again_runs_no
     assert [row["epochs"] for row in printed["rows"]] == [5, 5, 5]
     assert json.loads(paper(*call).stdout) == printed
     assert len(fake_rows) == 3
+    assert "with other bfloat16" in " ".join(paper(*call, "--bfloat16", "healthy").stderr.split())
 
 
 def test_rows_can_be_asked_for_one_at_a_time(paper, fake_rows):
@@ -105,6 +106,8 @@ def test_a_report_is_there_after_the_first_row_already(paper, fake_rows, monkeyp
     [
         (("--table", 7), "less than or equal to 6"),
         (("--table", 4, "--row", "vgg"), "no row 'vgg' in table 4"),
+        (("--table", 3, "--bfloat16", "best"), "--bfloat16 best: only ResNet50 can be computed so"),
+        (("--table", 4, "--bfloat16", "vgg"), "no row 'vgg' in table 4"),
         (("--table", 5), "table 5 needs a small set: --target DIR"),
         (("--table", 3, "--epochs", "many"), "--epochs many: a number of epochs, or ROW=NUMBER"),
         (("--table", 3, "--have", "nowhere"), "nowhere holds no cells.parquet"),

@@ -1,4 +1,4 @@
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +55,15 @@ def test_table_6_trains_further_beside_from_scratch_at_every_share(order):
         assert (first.init, second.init) == (None, large)
         assert first.share == second.share == share
         assert first.recipe == second.recipe
+
+
+def test_bfloat16_is_a_rows_own_and_is_called_a_shortening(order):
+    rows = {row.name: order(4, bfloat16=("healthy",)).cross_validation(row, None) for row in TABLES[4].rows}
+    assert [name for name, row in rows.items() if row.recipe.bfloat16] == ["healthy"]
+    model, recipe = rows["healthy"].model, rows["healthy"].recipe
+    assert replace(recipe, bfloat16=False) == model.known["healthy"]
+    assert model.shortened(recipe) == "in bfloat16"
+    assert model.shortened(replace(recipe, epochs=5)) == "5 instead of the recipe's 50 epochs, in bfloat16"
 
 
 def test_epochs_are_given_for_all_rows_or_by_row(order):
