@@ -23,7 +23,7 @@ from trainer.paper.curve import curve_plot
 from trainer.paper.markdown import markdown
 from trainer.paper.order import LARGE, PaperOrder, check, differing, standing_in
 from trainer.paper.page import page
-from trainer.paper.told import Told, tell
+from trainer.paper.told import Counted, Told, tell
 from trainer.run_folder import RESULT as RUN_RESULT
 from trainer.run_folder import open_run
 
@@ -53,7 +53,7 @@ def repeat(order: PaperOrder, jobs: int, console: Console) -> dict[str, Any]:
     for one in orders.values():
         cv.check(one, across=True)
     folders = standing_in(order, orders)
-    counts = describe.table2(read_folder(order.data)) if order.table.number == 2 else []
+    counts = _counts(order) if order.table.number == 2 else []
     told = _tell(order, folders, counts, init)
     for name, one in orders.items():
         if name not in folders:
@@ -66,6 +66,11 @@ def repeat(order: PaperOrder, jobs: int, console: Console) -> dict[str, Any]:
     return told.as_json()
 
 
+def _counts(order: PaperOrder) -> list[Counted]:
+    folders = filter(None, (order.data, order.target))
+    return [Counted(data.resolve().name, tuple(describe.table2(read_folder(data)))) for data in folders]
+
+
 def write(out: Path, told: Told) -> None:
     """The report: table.html, table.md, table.json, and the learning curve where there is one."""
     curve = curve_plot(told.curve) if told.curve else None
@@ -76,9 +81,7 @@ def write(out: Path, told: Told) -> None:
     write_json(out / RESULT, told.as_json())
 
 
-def _tell(
-    order: PaperOrder, folders: dict[str, Path], counts: list[tuple[str, int, float]], start: Bundle | None
-) -> Told:
+def _tell(order: PaperOrder, folders: dict[str, Path], counts: list[Counted], start: Bundle | None) -> Told:
     return tell(
         order.table, folders, order.rows, data=order.data_name, folds=order.folds or order.table.folds,
         counts=counts, start=start, command=order.command,

@@ -2,7 +2,6 @@
 
 from smear.cells import CELL_TYPES
 from trainer.paper import sentences
-from trainer.paper.published import COUNTS
 from trainer.paper.told import RowTold, Told
 from trainer.report.markdown import escape, one_decimal, table
 
@@ -31,13 +30,14 @@ def markdown(told: Told) -> str:
 
 def counts(told: Told) -> str:
     """Table 2."""
-    total = sum(COUNTS.values())
-    lines = [
-        [name, f"{n:,}", f"{share:.1f}", f"{COUNTS[name]:,}", f"{100 * COUNTS[name] / total:.1f}"]
-        for name, n, share in told.counts
-    ]
-    lines.append(["all", f"{told.images:,}", "100.0", f"{total:,}", "100.0"])
-    return table(["", "Here", "Share (%)", "Paper", "Share (%)"], lines)
+    head, last = [""], ["all"]
+    lines: list[list[str]] = [[name] for name in CELL_TYPES]
+    for title, counted in told.count_columns:
+        head += [escape(title), "Share (%)"]
+        for line, (_, n, share) in zip(lines, counted.lines, strict=True):
+            line += [f"{n:,}", f"{share:.1f}"]
+        last += [f"{counted.images:,}", "100.0"]
+    return table(head, [*lines, last])
 
 
 def beside(told: Told) -> str:

@@ -2,7 +2,6 @@
 
 from smear.cells import CELL_TYPES
 from trainer.paper import sentences
-from trainer.paper.published import COUNTS
 from trainer.paper.told import Told
 from trainer.report.page import template, uri
 
@@ -19,7 +18,5 @@ def page(told: Told, curve: bytes | None) -> str:
         differences_note=sentences.DIFFERENCES_NOTE,
         notes=sentences.notes(told),
         settings=sentences.settings,
-        paper_counts=COUNTS,
-        paper_images=sum(COUNTS.values()),
         curve=uri("image/png", curve) if curve else None,
     )

@@ -46,11 +46,28 @@ class RowTold:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """The cells of a data folder, counted as Table 2 does: (type, count, share in per cent)."""
+
+    data: str
+    lines: tuple[tuple[str, int, float], ...]
+
+    @property
+    def images(self) -> int:
+        """All of them."""
+        return sum(n for _, n, _ in self.lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """By type."""
+        return {name: {"count": n, "percent": round(share, 2)} for name, n, share in self.lines}
+
+
+@dataclass(frozen=True)
 class Told:
     """All of it.
 
-    `missing` rows have not been run, `left_out` were not asked for; `counts` is Table 2's, by type; `start` is the
-    network that rows were trained further from.
+    `missing` rows have not been run, `left_out` were not asked for; `counts` are Table 2's, of the large set
+    and then of the small one where it was given; `start` is the network that rows were trained further from.
     """
 
     table: Table
@@ -60,7 +77,7 @@ class Told:
     missing: tuple[Row, ...]
     left_out: tuple[Row, ...]
     folds: int
-    counts: tuple[tuple[str, int, float], ...]
+    counts: tuple[Counted, ...]
     curve: tuple[Point, ...]
     start: Bundle | None
     command: str
@@ -69,6 +86,13 @@ class Told:
     def published(self) -> tuple[Published, ...]:
         """The paper's own lines."""
         return PUBLISHED[self.table.number]
+
+    @property
+    def count_columns(self) -> list[tuple[str, Counted]]:
+        """Table 2's columns, the paper's last."""
+        total = sum(COUNTS.values())
+        paper = Counted("paper", tuple((name, n, 100 * n / total) for name, n in COUNTS.items()))
+        return [*((f"Here ({one.data})", one) for one in self.counts), ("Paper", paper)]
 
     @property
     def shortenings(self) -> list[str]:
@@ -107,7 +131,9 @@ class Told:
             "images": self.images,
             "shortened": self.shortenings,
             "folds": self.folds or None,
-            "counts": {name: {"count": n, "percent": round(share, 2)} for name, n, share in self.counts},
+            "counts": self.counts[0].as_json() if self.counts else {},
+            "target": self.counts[1].data if len(self.counts) > 1 else None,
+            "target_counts": self.counts[1].as_json() if len(self.counts) > 1 else None,
             "published_counts": COUNTS if self.table.number == 2 else None,
             "published": [
                 {"name": line.name, "recall": dict(line.recall), "class_average": line.average}
@@ -128,14 +154,14 @@ def _shortened(start: Bundle) -> str | None:
 
 def tell(
     table: Table, folders: Mapping[str, Path], chosen: Sequence[Row], *, data: str, folds: int,
-    counts: Sequence[tuple[str, int, float]], start: Bundle | None = None, command: str,
+    counts: Sequence[Counted], start: Bundle | None = None, command: str,
 ) -> Told:  # fmt: skip
     """Count everything that the report tells; `folders` are those of the finished rows. Raises UnfinishedRun."""
     rows: list[RowTold] = []
     for row in chosen:
         if row.name in folders:
             rows += _told(row, folders)
-    images = rows[0].facts.run.info.images if rows else sum(n for _, n, _ in counts)
+    images = rows[0].facts.run.info.images if rows else sum(one.images for one in counts[:1])
     by_name = {told.name: told for told in rows}
     return Told(
         table, data, images, tuple(rows),

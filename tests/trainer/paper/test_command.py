@@ -54,6 +54,13 @@ def test_table_2_counts_the_cells_beside_the_papers(paper, tmp_path):
     assert printed["published_counts"]["lymphocyte"] == 1676
     assert json.loads((tmp_path / "out" / "table.json").read_text(encoding="utf-8")) == printed
     assert "1,676" in (tmp_path / "out" / "table.html").read_text(encoding="utf-8")
+    assert printed["target_counts"] is None
+
+
+def test_table_2_counts_the_small_set_too_where_it_is_given(paper, make_data):
+    printed = json.loads(paper("--table", 2, "--target", make_data(per_type=3, name="small"), "--json").stdout)
+    assert (printed["images"], printed["target"]) == (20, "small")
+    assert printed["target_counts"]["monocyte"] == {"count": 3, "percent": 20.0}
 
 
 def test_every_row_of_a_table_is_run_and_told_and_the_same_command_again_runs_none(paper, fake_rows, tmp_path):

@@ -11,7 +11,7 @@ from trainer.paper.curve import Point, cells_needed, worth
 from trainer.paper.markdown import markdown
 from trainer.paper.page import page
 from trainer.paper.tables import TABLES
-from trainer.paper.told import Told, tell
+from trainer.paper.told import Counted, Told, tell
 from trainer.resample import Interval
 
 
@@ -207,9 +207,13 @@ def test_the_curve_counts_the_cells_that_a_share_keeps_at_least(make_run):
 
 
 def test_table_2_sets_the_counts_beside_the_papers():
-    counts = [(name, 10, 20.0) for name in CELL_TYPES]
+    counts = [Counted(data, tuple((name, n, 20.0) for name in CELL_TYPES)) for data, n in (("mine", 10), ("<few>", 3))]
     told = tell(TABLES[2], {}, (), data="mine", folds=0, counts=counts, command="")
     text = markdown(told)
-    assert "| neutrophil | 10 | 20.0 | 2,006 | 30.6 |" in text
-    assert "| all | 50 | 100.0 | 6,562 | 100.0 |" in text
-    assert "2,006" in page(told, None)
+    assert "| neutrophil | 10 | 20.0 | 3 | 20.0 | 2,006 | 30.6 |" in text
+    assert "| all | 50 | 100.0 | 15 | 100.0 | 6,562 | 100.0 |" in text
+    whole = page(told, None)
+    cells = re.findall(r"<td>(.*?)</td>", whole)
+    assert cells[:6] == ["10", "20.0", "3", "20.0", "2,006", "30.6"]
+    assert cells[-6:] == ["50", "100.0", "15", "100.0", "6,562", "100.0"]
+    assert "Here (&lt;few&gt;)" in whole
