@@ -52,6 +52,11 @@ def _in_64_bits(number: int) -> int:
     return (number + 2**63) % 2**64 - 2**63
 
 
+def real(folder: Path) -> Path:
+    """The folder that links lead to; where they go round, which `Path.resolve` ends with a traceback, the last link."""
+    return Path(os.path.realpath(folder))
+
+
 @contextmanager
 def open_folder(root: Path, relative: str) -> Iterator[int]:
     """A directory descriptor of `root/relative`, opened one component at a time, none of them a symlink.

@@ -25,7 +25,7 @@ class BrokeOff(Exception):
 def numbers(logits: Floats) -> Floats:
     """The same logits; raises BrokeOff where some are no numbers any more, of weights that have grown without end."""
     if not np.isfinite(logits).all():
-        raise BrokeOff("the network's answers are no longer numbers: was the learning rate too high?")
+        raise BrokeOff("the model's answers are no longer numbers: was the learning rate too high?")
     return logits
 
 

@@ -7,6 +7,7 @@ nothing says which of their cells is which.
 """
 
 import csv
+import glob
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from smear.cells import CELL_TYPES, CellType
+from smear.files import real
 from smear.labelled import PICTURE_SUFFIXES
 from smear.pictures import RGB, UnreadablePicture, decode
 from smear.plain import PlainError
@@ -63,6 +65,7 @@ class _Scene:
 
 def import_lisc(source: Path, out: Path) -> Imported:
     """Cut every cell of `source` into `out`, a new data folder whose groups are the scenes; raises BadLisc, OSError."""
+    out = real(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadLisc(f"{out} is there already; choose another folder")
     scenes, mixed = _scenes(source)
@@ -146,12 +149,18 @@ def _scenes(source: Path) -> tuple[list[_Scene], int]:
             mixed += len(files)
             continue
         drawn = _child(_child(masks, folder.name.lower()), _EXPERT)
+        numbers = [picture.stem for picture in files]
+        for picture in files:
+            if numbers.count(picture.stem) > 1:
+                raise BadLisc(f"{folder} holds more than one scene {picture.stem}: nobody could tell their cells apart")
         found += [_Scene(picture, _mask_of(picture, drawn), cell_type) for picture in files]
     return found, mixed
 
 
 def _mask_of(picture: Path, drawn: Path) -> Path:
-    masks = sorted(p for p in drawn.glob(f"{picture.stem}_expert*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    masks = sorted(
+        p for p in drawn.glob(f"{glob.escape(picture.stem)}_expert*") if p.suffix.lower() in PICTURE_SUFFIXES
+    )
     if len(masks) != 1:
         raise BadLisc(f"{picture} has {len(masks) or 'no'} masks in {drawn}, one is expected")
     return masks[0]

@@ -13,6 +13,7 @@ from smear import bundle, shipped
 from smear.bundle import Bundle, BundleName, DataSet
 from smear.cells import CELL_TYPES
 from smear.decision import Calibration, OutsideScore
+from smear.files import real
 from smear.geometry import Profile, profile
 from smear.labelled import Pixels, data_sha256, load_pixels, read_folder
 from smear.plain import PlainError
@@ -220,7 +221,7 @@ def shipped_holdout() -> Pixels:
 
 
 def _name_of(folder: Path) -> str:
-    return folder.resolve().name
+    return real(folder).name
 
 
 def _recipe_given(order: Order) -> str | None:

@@ -104,6 +104,24 @@ def test_what_is_not_lisc_is_named_and_leaves_nothing_behind(source, tmp_path, s
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_two_scenes_of_one_number_are_refused_rather_than_one_lost(source, tmp_path):
+    scenes = source / "Main Dataset" / "neut"
+    with Image.open(scenes / "1.bmp") as image:
+        image.save(scenes / "1.png")
+    with pytest.raises(BadLisc, match="more than one scene 1"):
+        import_lisc(source, tmp_path / "cells")
+
+
+def test_a_scenes_name_is_taken_as_it_is_and_the_folder_one_stands_in_can_be_filled(source, tmp_path, monkeypatch):
+    (source / "Main Dataset" / "neut" / "1.bmp").rename(source / "Main Dataset" / "neut" / "1[2].bmp")
+    masks = source / MASKS / "neut" / "areaforexpert1"
+    (masks / "1_expert.bmp").rename(masks / "1[2]_expert.bmp")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    import_lisc(source, Path())
+    assert len(read_folder(tmp_path / "empty")) == 15
+
+
 def test_the_command_says_how_many_cells_there_are_and_refuses_a_folder_in_use(source, tmp_path):
     call = ["import-lisc", str(source), str(tmp_path / "cells")]
     result = CliRunner().invoke(cli.app, [*call, "--json"])

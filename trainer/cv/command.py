@@ -1,6 +1,5 @@
 """The command `trainer cv`: translate the call, do it, translate back."""
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 from rich.console import Console
 
 from smear import bundle
+from smear.files import real
 from trainer import produce, terminal
 from trainer.cv.campaign import cross_validate, prepare
 from trainer.cv.laid_down import held
@@ -97,8 +97,7 @@ def check(order: Order, across: bool) -> None:
     produce.check_init(order.init, order.geometry, across)
     if order.tune and order.folds < LEAST_TUNED:
         raise produce.BadOrder(f"--tune scores one fold on another, so it needs --folds {LEAST_TUNED} at least")
-    # Links may go round, which Path.resolve ends with a traceback.
-    out, data = (Path(os.path.realpath(folder)) for folder in (order.out, order.data))
+    out, data = real(order.out), real(order.data)
     if out.is_relative_to(data):
         raise produce.BadOrder(f"{order.out} lies in the data folder, which is only read; choose another folder")
     if order.init is not None and data.name in order.init.manifest.data.name.split(" and "):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from smear.bundle import Bundle
 from smear.cells import CELL_TYPES
+from smear.files import real
 from smear.geometry import Profile, profile
 from smear.labelled import BadDataFolder, LabelledCell, Pixels, data_sha256, load_pixels, read_folder
 from trainer import provenance
@@ -155,10 +156,10 @@ def _run(order: Order, pixels: Pixels, assignment: Assignment, elsewhere: Pixels
         "folds": order.folds,
         "tune": order.tune,
         "images": len(pixels.cells),
-        "data": order.data.resolve().name,
+        "data": real(order.data).name,
         "data_sha256": data_sha256(pixels.cells),
         "assignment_sha256": _sha256_of(pixels, assignment),
-        "elsewhere": order.elsewhere.resolve().name if order.elsewhere else None,
+        "elsewhere": real(order.elsewhere).name if order.elsewhere else None,
         "elsewhere_sha256": data_sha256(elsewhere.cells) if elsewhere else None,
         "geometry": order.geometry.name,
         "init": order.init.bundle_id if order.init else None,

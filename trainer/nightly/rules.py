@@ -214,7 +214,9 @@ def compiled(told: dict[str, Any]) -> Verdict:
 def throughput(told: dict[str, Any]) -> Verdict:
     """Not more than a tenth slower than the champion, in turns on the same host.
 
-    The share is of turns' medians, with its limits; None for what was built before turns were told.
+    Judged by the best turn of each; beside it the median of the turns' shares, with its limits. Where other work seemed
+    to come between, it was tried again, and the evenest of up to three tries is told. None for what was built before
+    turns were told.
     """
     before, after = told["images_per_second"]["champion"], told["images_per_second"]["challenger"]
     kept = after >= (1 - SLOWER) * before
@@ -272,7 +274,11 @@ def _ece_change(old: Floats, new: Floats, labels: Labels) -> Interval:
 
 
 def _drawn_ece(probabilities: Floats, labels: Labels) -> npt.NDArray[np.float64]:
-    """(_DRAWS,): the calibration error over cells drawn with replacement, the same in every call."""
+    """(_DRAWS,): the calibration error over cells drawn with replacement, the same in every call.
+
+    An error of few cells is biased upward, and that of cells drawn from them more so: limits of a small part lie high.
+    Cells are drawn one by one, also where those of a slide belong together, so there they are rather too narrow.
+    """
     random = np.random.default_rng(0)
     picks = (random.integers(len(labels), size=len(labels)) for _ in range(_DRAWS))
     return np.array([expected_calibration_error(probabilities[pick], labels[pick]) for pick in picks])

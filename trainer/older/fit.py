@@ -9,7 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from smear.cells import CELL_TYPES
 from smear.decision import softmax
-from trainer.learning import Answers, Epoch, Inputs, no_variants
+from smear.plain import PlainError
+from trainer.learning import Answers, Epoch, Inputs, no_variants, numbers
 from trainer.older.pipelines import PIPELINES
 from trainer.older.recipes import OlderRecipe
 from trainer.scores import Floats, score
@@ -19,6 +20,10 @@ from trainer.training_set import TrainingSet
 #: Below it a probability says no more than "no".
 _LEAST: Final = 1e-6
 _SEEDS: Final = 2**32
+
+
+class CannotFit(PlainError):
+    """Too few pictures for a family, or all of them alike."""
 
 
 class OlderFit:
@@ -36,12 +41,15 @@ class OlderFit:
         return self.recipe.epochs
 
     def run_epoch(self, on_step: Callable[[], object] = lambda: None) -> Epoch:
-        """Fit it; the loss is that of the training part after the fit."""
+        """Fit it; the loss is that of the training part after the fit. Raises CannotFit."""
         train, inner = self.data.train, self.data.inner
         with warnings.catch_warnings():
             # Stopped at its last pass rather than at rest: part of the family's description.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self.pipeline.fit(train.images, train.labels)
+            try:
+                self.pipeline.fit(train.images, train.labels)
+            except ValueError as reason:
+                raise CannotFit(f"this family cannot be fitted to {len(train.labels)} pictures: {reason}") from None
         self.epochs_done = self.steps_done = 1
         on_step()
         own = score(softmax(self.logits(train.images, 1)[0]), train.labels)
@@ -67,7 +75,7 @@ class OlderFit:
             found = np.log(np.maximum(self.pipeline.predict_proba(inputs), _LEAST))
         else:
             found = self.pipeline.decision_function(inputs)
-        return np.asarray(found, np.float32)[None]
+        return numbers(np.asarray(found, np.float32)[None])
 
     def variants(self) -> Iterator[tuple[str, Answers]]:
         """None."""

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from smear import bundle
 from smear.bundle import Bundle
-from smear.labelled import read_folder
+from smear.files import real
+from smear.labelled import BadDataFolder, data_sha256, read_folder
 from smear.plain import PlainError
-from trainer import describe, produce, terminal
+from trainer import describe, produce, terminal, training_set
 from trainer.cv import command as cv
 from trainer.cv import plan as planning
 from trainer.cv.folder import WORK, write_json
@@ -47,13 +48,13 @@ def repeat(order: PaperOrder, jobs: int, console: Console) -> dict[str, Any]:
     Raises BadOrder, OtherTable, UnfinishedRun, BrokeOff, and what `trainer cv` raises.
     """
     check(order)
+    counts = _counts(order) if order.table.number == 2 else []
     _take(order)
     init = _large(order, console) if any(row.further for row in order.rows) else None
     orders = {row.name: order.cross_validation(row, init) for row in order.rows}
     for one in orders.values():
         cv.check(one, across=True)
     folders = standing_in(order, orders)
-    counts = _counts(order) if order.table.number == 2 else []
     told = _tell(order, folders, counts, init)
     for name, one in orders.items():
         if name not in folders:
@@ -68,7 +69,7 @@ def repeat(order: PaperOrder, jobs: int, console: Console) -> dict[str, Any]:
 
 def _counts(order: PaperOrder) -> list[Counted]:
     folders = filter(None, (order.data, order.target))
-    return [Counted(data.resolve().name, tuple(describe.table2(read_folder(data)))) for data in folders]
+    return [Counted(real(data).name, tuple(describe.table2(read_folder(data)))) for data in folders]
 
 
 def write(out: Path, told: Told) -> None:
@@ -98,10 +99,12 @@ def _run(order: Order, jobs: int, console: Console) -> None:
 
 
 def _take(order: PaperOrder) -> None:
-    """Make the folder this table's, before anything costly; raises OtherTable."""
+    """Make the folder this table's, before anything costly; raises OtherTable, BadDataFolder."""
     out, path = order.out, order.out / _ORDER
     for data in filter(None, (order.data, order.target)):
-        if out.resolve().is_relative_to(data.resolve()):
+        if not data.is_dir():
+            raise BadDataFolder(f"no data folder at {data}")
+        if real(out).is_relative_to(real(data)):
             raise produce.BadOrder(f"{out} lies in the data folder {data}, which is only read; choose another folder")
     if out.exists() and not out.is_dir():
         raise OtherTable(f"{out} is no folder")
@@ -150,8 +153,8 @@ def _check_apart(order: PaperOrder) -> None:
     """Raise BadOrder where the network of the large set would see cells that it is tested on later; BadDataFolder."""
     row = _first_further(order)
     cv.check(row, across=True)
-    if order.data.resolve().name == row.data.resolve().name:
-        raise produce.BadOrder(f"the large set and the small one are both called {row.data.resolve().name}")
+    if real(order.data).name == real(row.data).name:
+        raise produce.BadOrder(f"the large set and the small one are both called {real(row.data).name}")
     large = {cell.sha256 for cell in read_folder(order.data)}
     if n := sum(cell.sha256 in large for cell in read_folder(row.data)):
         raise produce.BadOrder(
@@ -164,11 +167,21 @@ def _as_ordered(made: Bundle, order: PaperOrder) -> Bundle:
     """The bundle; raises OtherTable where it was made otherwise."""
     found = made.manifest
     recipe = asdict(order.large_recipe()) | {"seed": order.seed}
-    wanted = {"data": order.data.resolve().name, "geometry": order.geometry.name} | recipe
-    there = {"data": found.data.name, "geometry": found.geometry} | found.recipe
+    wanted = {"data": _sha256_of_large(order, found.data.sha256), "geometry": order.geometry.name} | recipe
+    there = {"data": found.data.sha256, "geometry": found.geometry} | found.recipe
     if other := [key for key, value in wanted.items() if there.get(key) != value]:
         raise OtherTable(f"{made.folder} was trained with other {', '.join(other)}; choose another --out")
     return made
+
+
+def _sha256_of_large(order: PaperOrder, made: str) -> str:
+    """Of the cells that the network of the large set would be trained on; `made` is what one was trained on."""
+    choice = training_set.choose(order.data, order.large_recipe().inner_share, training_set.withheld())
+    found = data_sha256(choice.train + choice.inner)
+    if found == made or not order.skip_unusable:
+        return found
+    # Only who reads the pictures knows which of them cannot be used.
+    return data_sha256(training_set.load(choice, order.geometry, skip_unusable=True).cells)
 
 
 def _put(file: Path, content: bytes) -> None:

@@ -61,7 +61,7 @@ def worth(curve: Sequence[Point]) -> list[str]:
         start += f" {point.further.value:.1f} %; from scratch"
         if needed is None:
             most, best = scratch[-1]
-            sentences.append(f"{start} all {most} reach {best:.1f} %.")
+            sentences.append(f"{start} {most}, the most that were tried, reach {best:.1f} %.")
         elif needed <= point.cells:
             sentences.append(f"{start} no more cells are needed for that.")
         elif needed == scratch[0][0]:

@@ -3,7 +3,7 @@
 from smear.cells import CELL_TYPES
 from trainer.paper import sentences
 from trainer.paper.told import RowTold, Told
-from trainer.report.markdown import escape, one_decimal, table
+from trainer.report.markdown import code, escape, one_decimal, table
 
 
 def markdown(told: Told) -> str:
@@ -24,7 +24,7 @@ def markdown(told: Told) -> str:
     sections += [escape(note) for note in sentences.notes(told)]
     for row in told.rows:
         sections += [f"## By fold: {escape(row.title)}", _folds(row), escape(sentences.settings(row))]
-    sections.append(f"Command: `{told.command}`")
+    sections.append(f"Command: {code(told.command)}")
     return "\n\n".join(sections) + "\n"
 
 

@@ -5,9 +5,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from smear.bundle import Bundle
+from smear.files import real
 from smear.geometry import Profile
-from smear.labelled import data_sha256, read_folder
+from smear.labelled import LabelledCell, data_sha256, load_pixels, read_folder
 from trainer import recipes
 from trainer.cv.plan import Order
 from trainer.models.catalogue import MODELS
@@ -22,6 +25,10 @@ from trainer.run_folder import RunInfo, open_run
 LARGE: Final = "large"
 #: For rows that are not named.
 ALL: Final = ""
+#: Of a number of epochs.
+_DIGITS: Final = 6
+#: Data folders as they were read.
+Folders = dict[Path, list[LabelledCell]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class PaperOrder:
     def data_name(self) -> str:
         """Of the folder that the rows are cross-validated on."""
         used = self.target if self.table.on_target and self.target else self.data
-        return used.resolve().name
+        return real(used).name
 
     def large_recipe(self) -> Recipe:
         """How the network of the large set is trained."""
@@ -94,21 +101,29 @@ def epochs_by_row(given: Sequence[str], table: Table) -> dict[str, int]:
     for word in given:
         name, equals, number = word.rpartition("=")
         if equals and name not in names:
-            raise BadOrder(f"no row {name!r} in table {table.number}; there are: {', '.join(names)}")
-        if not number.isdecimal() or int(number) < 1:
-            raise BadOrder(f"--epochs {word}: a number of epochs, or ROW=NUMBER")
+            raise BadOrder(f"no row {name!r} in table {table.number}; there are: {', '.join(names) or 'none'}")
+        if not number.isdecimal() or len(number) > _DIGITS or int(number) < 1:
+            raise BadOrder(f"--epochs {word[:40]}: a number of epochs, or ROW=NUMBER")
         found[name] = int(number)
     return found
 
 
 def check(order: PaperOrder) -> None:
-    """Raise BadOrder for what cannot be done."""
+    """Raise BadOrder for what cannot be done, or would do nothing; BadDataFolder."""
     names = [row.name for row in order.table.rows]
     for name in (*order.chosen, *order.bfloat16):
         if name not in names:
             raise BadOrder(f"no row {name!r} in table {order.table.number}; there are: {', '.join(names) or 'none'}")
     if order.table.on_target and order.target is None:
         raise BadOrder(f"table {order.table.number} needs a small set: --target DIR")
+    if order.target is not None and not order.table.on_target and order.table.rows:
+        raise BadOrder(f"table {order.table.number} uses no small set: leave --target out")
+    if not order.table.rows and (order.folds or order.epochs):
+        raise BadOrder(f"table {order.table.number} trains nothing: leave --folds and --epochs out")
+    if order.init is not None and not any(row.further for row in order.table.rows):
+        raise BadOrder(f"table {order.table.number} trains nothing further: leave --init out")
+    if order.init is not None and LARGE in order.epochs:
+        raise BadOrder(f"--init gives the network that --epochs {LARGE}= would train: leave one of them out")
     for row in order.table.rows:
         if row.name in order.bfloat16 and not isinstance(MODELS[row.model].recipe(), ResNetRecipe):
             raise BadOrder(f"--bfloat16 {row.name}: only ResNet50 can be computed so")
@@ -117,16 +132,18 @@ def check(order: PaperOrder) -> None:
 def standing_in(order: PaperOrder, orders: Mapping[str, Order]) -> dict[str, Path]:
     """Row -> the finished run that stands for it; raises BadOrder for a run that stands for none, UnfinishedRun."""
     found: dict[str, Path] = {}
-    hashes: dict[Path, str] = {}
+    folders: Folders = {}
     for run in order.have:
         info = open_run(run).info
-        for name, wanted in orders.items():
-            if name not in found and not differing(info, wanted, hashes):
-                found[name] = run
-                break
+        all_other = {name: differing(info, wanted, folders) for name, wanted in orders.items()}
+        if same := [name for name, other in all_other.items() if not other]:
+            if same[0] in found:
+                raise BadOrder(f"{run} and {found[same[0]]} are runs of one row, {same[0]}: name one of them")
+            found[same[0]] = run
         else:
-            all_other = [differing(info, wanted, hashes) for wanted in orders.values()]
-            closest = min(all_other, key=lambda other: ("model" in other, "recipe" in other, len(other)), default=[])
+            closest = min(
+                all_other.values(), key=lambda other: ("model" in other, "recipe" in other, len(other)), default=[]
+            )
             raise BadOrder(
                 f"{run} stands for no row of this table: it differs in {', '.join(closest) or 'everything'} from the"
                 " row that is nearest"
@@ -134,13 +151,11 @@ def standing_in(order: PaperOrder, orders: Mapping[str, Order]) -> dict[str, Pat
     return found
 
 
-def differing(info: RunInfo, wanted: Order, hashes: dict[Path, str]) -> list[str]:
-    """What is not the same about a finished run and an order; `hashes` keeps what was read of data folders."""
-    if wanted.data not in hashes:
-        hashes[wanted.data] = data_sha256(read_folder(wanted.data))
+def differing(info: RunInfo, wanted: Order, folders: Folders) -> list[str]:
+    """What is not the same about a finished run and an order; `folders` keeps what was read of data folders."""
     ours: dict[str, Any] = {
         "model": wanted.model.name, "recipe": wanted.recipe.name, "seed": wanted.seed, "folds": wanted.folds,
-        "share": wanted.share, "data": hashes[wanted.data], "geometry": wanted.geometry.name,
+        "share": wanted.share, "data": data_sha256(_usable(info, wanted, folders)), "geometry": wanted.geometry.name,
         "start": wanted.init.bundle_id if wanted.init else None, "variant": None, "tune": False,
     }  # fmt: skip
     theirs: dict[str, Any] = {
@@ -148,10 +163,22 @@ def differing(info: RunInfo, wanted: Order, hashes: dict[Path, str]) -> list[str
         "data": info.data_sha256, "geometry": info.geometry, "start": info.init, "variant": info.variant,
         "tune": info.tune,
     }  # fmt: skip
-    if info.refused and info.data == wanted.data.resolve().name:
-        theirs["data"] = ours["data"]  # of the pictures that could be used, which nobody knows without reading them
     other = [name for name, value in ours.items() if theirs[name] != value]
     if "model" not in other and "recipe" not in other:
-        settings = asdict(wanted.recipe)
-        other += [key for key in settings if info.recipe_settings.get(key, settings[key]) != settings[key]]
+        try:
+            settings = asdict(wanted.model.saved(info.recipe_settings))
+        except ValidationError:
+            return [*other, "recipe settings"]
+        other += [key for key, value in asdict(wanted.recipe).items() if settings[key] != value]
     return other
+
+
+def _usable(info: RunInfo, wanted: Order, folders: Folders) -> list[LabelledCell]:
+    """The order's cells without those that the run could not use, if they still cannot be used and may be left out."""
+    if wanted.data not in folders:
+        folders[wanted.data] = read_folder(wanted.data)
+    cells = folders[wanted.data]
+    refused = {picture.file for picture in info.refused} if wanted.skip_unusable else set()
+    suspects = [cell for cell in cells if cell.shown in refused]
+    unusable = {cell.path for cell, _ in load_pixels(suspects, wanted.geometry).refused} if suspects else set()
+    return [cell for cell in cells if cell.path not in unusable]

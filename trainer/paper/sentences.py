@@ -1,5 +1,6 @@
 """What a repeated table has to be told with: what the figures can be compared with, and what they say."""
 
+from smear.files import real
 from trainer.paper.curve import worth
 from trainer.paper.told import RowTold, Told
 from trainer.report.statement import grouping
@@ -33,9 +34,11 @@ LIMITS_NOTE = (
 def introduction(told: Told) -> str:
     """What was run on what."""
     if told.table.number == 2:
-        return f"The {told.images:,} pictures of {told.data} by type, beside the paper's 6,562."
+        sets = " and ".join(f"{one.images:,} pictures of {one.data}" for one in told.counts)
+        return f"The {sets} by type, beside the paper's 6,562."
+    n = sum(row.facts.run.info.variant is None for row in told.rows)
     run = (
-        f"{len(told.rows)} rows, each cross-validated in {told.folds} folds on the {told.images:,} pictures of"
+        f"{n} row{'' if n == 1 else 's'}, each cross-validated in {told.folds} folds on the {told.images:,} pictures of"
         f" {told.data}."
     )
     kept = grouping(told.rows[0].facts.run.info.grouping) if told.rows else ""
@@ -58,6 +61,8 @@ def comparability(told: Told) -> str:
             "The figures that the paper gives for the older families are not among what this project has of it, and are"
             " therefore not set beside these."
         )
+    if told.table.number == 2:
+        return "The paper's pictures are others."
     return (
         "The paper's figures are of other pictures: the rows say what the same experiment comes to here, not which of"
         " two networks is better."
@@ -90,7 +95,7 @@ def settings(told: RowTold) -> str:
     text = ", ".join(parts) + (f"; {info.shortened}" if info.shortened else "") + "."
     if info.variant is not None:
         return text
-    return f"{text} Its own report: report.html in the folder {told.folder.resolve().name}."
+    return f"{text} Its own report: report.html in the folder {real(told.folder).name}."
 
 
 def depth(told: Told) -> str:
@@ -115,7 +120,7 @@ def depth(told: Told) -> str:
     if by_name:
         parts.append(
             "These are other pictures than the paper's"
-            + (" and shortened runs" if any(row.facts.run.info.shortened for row in told.rows) else "")
+            + (" and shortened or coarser runs" if any(row.facts.run.info.shortened for row in told.rows) else "")
             + ": they can show that such a network learns these cells under some settings, not what happened in 2019."
         )
     return " ".join(parts)

@@ -35,6 +35,12 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 
+def code(text: str) -> str:
+    """Words of a command, between more backticks than they have in a row themselves."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}" if len(fence) > 1 else f"`{text}`"
+
+
 def one_decimal(value: float | None) -> str:
     """A per cent figure, "-" where there is none."""
     return "-" if value is None else f"{value:.1f}"

@@ -4,7 +4,7 @@ import pytest
 from smear.decision import softmax
 from smear.labelled import Pixels
 from trainer.older.families import FAMILIES
-from trainer.older.fit import OlderFit
+from trainer.older.fit import CannotFit, OlderFit
 from trainer.older.recipes import USUAL
 from trainer.training_set import TrainingSet
 
@@ -29,6 +29,13 @@ def test_every_family_learns_what_is_easy_and_the_same_seed_gives_the_same(famil
     assert logits.shape == (1, 150, 5)
     assert (logits[0].argmax(axis=1) == easy.train.labels).mean() > 0.95
     np.testing.assert_array_equal(logits, second.logits(easy.train.images, 1))
+
+
+def test_too_few_pictures_for_a_family_are_said_in_a_sentence(easy):
+    one_each = Pixels(easy.train.images[:5], easy.train.labels[:5], [], [])
+    fit = OlderFit("lda", USUAL, TrainingSet(one_each, easy.inner), seed=0)
+    with pytest.raises(CannotFit, match="cannot be fitted to 5 pictures"):
+        fit.run_epoch()
 
 
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"svm"}))

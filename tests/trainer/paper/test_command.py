@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from smear import bundle, shipped
 from smear.cells import CELL_TYPES
-from trainer import cli
+from smear.labelled import data_sha256, read_folder
+from trainer import cli, training_set
 from trainer.cv import command as cv_command
 from trainer.paper import campaign
 
@@ -23,9 +24,9 @@ def fake_rows(make_run, monkeypatch, tmp_path):
         asked.append(order.out.name)
         made = make_run(f"made-{len(asked)}", folds=order.folds, info={
             "model": order.model.name, "recipe": order.recipe.name, "folds": order.folds, "geometry": "whole",
-            "recipe_settings": vars(order.recipe) | {"augmentation": None}, "data": order.data.name,
-            "shortened": order.model.shortened(order.recipe), "share": order.share,
-            "refused": [{"file": "a", "reason": "b"}],
+            "recipe_settings": asdict(order.recipe), "data": order.data.name, "share": order.share,
+            "shortened": order.model.shortened(order.recipe), "data_sha256": data_sha256(read_folder(order.data)),
+            "init": order.init.bundle_id if order.init else None,
         })  # fmt: skip
         order.out.parent.mkdir(exist_ok=True)
         made.rename(order.out)
@@ -37,7 +38,7 @@ def fake_rows(make_run, monkeypatch, tmp_path):
 
 @pytest.fixture
 def paper(make_data, tmp_path):
-    data = make_data()
+    data = make_data(name="cells")  # a finished run's pictures go to "data"
 
     def call(*more: object, out="out"):
         words = ["paper", "--data", data, "--geometry", "whole", "--out", tmp_path / out, *more]
@@ -115,6 +116,10 @@ def test_a_report_is_there_after_the_first_row_already(paper, fake_rows, monkeyp
         (("--table", 4, "--row", "vgg"), "no row 'vgg' in table 4"),
         (("--table", 3, "--bfloat16", "best"), "--bfloat16 best: only ResNet50 can be computed so"),
         (("--table", 4, "--bfloat16", "vgg"), "no row 'vgg' in table 4"),
+        (("--table", 3, "--target", "small"), "table 3 uses no small set: leave --target out"),
+        (("--table", 2, "--folds", 3), "table 2 trains nothing: leave --folds and --epochs out"),
+        (("--table", 2, "--epochs", "paper=3"), "no row 'paper' in table 2; there are: none"),
+        (("--table", 3, "--epochs", "9" * 5000), "999: a number of epochs, or ROW=NUMBER"),
         (("--table", 5), "table 5 needs a small set: --target DIR"),
         (("--table", 3, "--epochs", "many"), "--epochs many: a number of epochs, or ROW=NUMBER"),
         (("--table", 3, "--have", "nowhere"), "nowhere holds no cells.parquet"),
@@ -176,6 +181,8 @@ def fake_large(monkeypatch, shipped_bundle, tmp_path):
         manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
         manifest["recipe"] = asdict(order.recipe) | {"seed": order.seed}
         manifest["data"]["name"], manifest["geometry"] = order.data.name, order.geometry.name
+        choice = training_set.choose(order.data, order.recipe.inner_share, training_set.withheld())
+        manifest["data"]["sha256"] = data_sha256(choice.train + choice.inner)
         (made / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         return bundle.load(made)
 
@@ -206,8 +213,8 @@ def test_what_is_wrong_with_the_small_set_is_said_before_the_large_network_is_tr
     assert "cannot be divided into 5 folds" in says(small)
     assert "pictures of" in (said := says(make_data(name="again"), "--folds", 2))
     assert "would see cells that it is tested on" in said
-    shutil.move(small, tmp_path / "other" / "data")
-    assert "both called data" in says(tmp_path / "other" / "data", "--folds", 2)
+    shutil.move(small, tmp_path / "other" / "cells")
+    assert "both called cells" in says(tmp_path / "other" / "cells", "--folds", 2)
     assert fake_large == []
 
 
@@ -220,6 +227,37 @@ def test_the_large_network_is_trained_once_and_one_trained_otherwise_is_refused(
     assert other.exit_code == 2
     assert "wnet-large was trained with other epochs" in " ".join(other.stderr.split())
     assert fake_large == [3]
+
+
+def test_a_large_network_of_other_cells_under_the_same_name_is_refused(paper, fake_large, fake_rows, make_data, small):
+    call = ("--table", 6, "--row", "further", "--target", small, "--folds", 2)
+    assert paper(*call).exit_code == 0
+    other = make_data(per_type=3, name="elsewhere/cells")
+    again = paper(*call, "--data", other)
+    assert again.exit_code == 2
+    assert "wnet-large was trained with other data" in " ".join(again.stderr.split())
+    assert fake_large == [50]
+
+
+def test_a_row_of_other_cells_under_the_same_name_is_refused(paper, fake_rows, make_data):
+    call = ("--table", 3, "--folds", 2, "--row", "best")
+    assert paper(*call).exit_code == 0
+    again = paper(*call, "--data", make_data(per_type=3, name="elsewhere/cells"))
+    assert "holds a finished run with other data" in " ".join(again.stderr.split())
+
+
+def test_links_that_go_round_are_refused_in_a_sentence(paper, tmp_path):
+    (tmp_path / "round").symlink_to("round")
+    for result in (paper("--table", 2, out="round"), paper("--table", 3, "--data", tmp_path / "round")):
+        assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+
+
+def test_a_data_folder_that_is_not_there_leaves_no_folder_of_a_table_behind(paper, tmp_path):
+    for number in (2, 3):
+        result = paper("--table", number, "--data", tmp_path / "nowhere")
+        assert result.exit_code == 2
+        assert "no data folder at" in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_is_kept_with_folders_by_name_alone(paper, tmp_path, monkeypatch):

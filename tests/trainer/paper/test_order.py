@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -7,9 +8,10 @@ from smear import bundle, shipped
 from smear.geometry import profile
 from smear.labelled import data_sha256, read_folder
 from trainer.models.catalogue import MODELS
-from trainer.paper.order import PaperOrder, check, epochs_by_row, standing_in
+from trainer.paper.order import PaperOrder, check, differing, epochs_by_row, standing_in
 from trainer.paper.tables import SHARES, TABLES
 from trainer.produce import BadOrder
+from trainer.run_folder import open_run
 
 
 @pytest.fixture
@@ -102,6 +104,52 @@ def test_a_finished_run_stands_for_the_row_of_its_settings_alone(order, make_run
     other = make_run("other", info=info | {"data_sha256": "cd" * 32, "seed": 4})
     with pytest.raises(BadOrder, match="seed, data"):
         standing_in(order(3, have=(other,)), orders)
+
+
+def test_two_finished_runs_of_one_row_are_refused(order, make_run):
+    asked = order(3)
+    orders = {row.name: asked.cross_validation(row, None) for row in asked.rows}
+    info = {"recipe": "best", "recipe_settings": asdict(MODELS["wnet"].recipe("best")), "geometry": "whole",
+            "data_sha256": data_sha256(read_folder(asked.data)), "folds": 10}  # fmt: skip
+    both = (make_run("one", folds=3, info=info), make_run("two", folds=3, info=info))
+    with pytest.raises(BadOrder, match="are runs of one row, best: name one of them"):
+        standing_in(order(3, have=both), orders)
+
+
+def test_a_setting_that_a_run_knew_nothing_of_had_its_default(order, make_run):
+    asked = order(4, bfloat16=("healthy",))
+    exact, coarse = (one.cross_validation(TABLES[4].rows[1], None) for one in (order(4), asked))
+    settings = asdict(exact.recipe)
+    del settings["bfloat16"]
+    made = make_run("before", info={
+        "model": "resnet50", "recipe": "healthy", "recipe_settings": settings, "folds": 10, "geometry": "whole",
+        "data_sha256": data_sha256(read_folder(asked.data)),
+    })  # fmt: skip
+    info = open_run(made).info
+    assert differing(info, exact, {}) == []
+    assert differing(info, coarse, {}) == ["bfloat16"]
+
+
+def test_pictures_left_out_of_a_run_are_left_out_of_the_comparison_while_they_cannot_be_used(order, make_run):
+    asked = order(3, skip_unusable=True)
+    picture = asked.data / "monocyte" / "broken.png"
+    good = data_sha256(read_folder(asked.data))
+    picture.write_bytes(b"no picture")
+    info = {"recipe": "best", "recipe_settings": asdict(MODELS["wnet"].recipe("best")), "geometry": "whole",
+            "data_sha256": good, "folds": 10, "refused": [{"file": "monocyte/broken.png", "reason": "x"}]}  # fmt: skip
+    run = open_run(make_run("run", info=info)).info
+    row = TABLES[3].rows[1]
+    assert differing(run, asked.cross_validation(row, None), {}) == []
+    assert differing(run, order(3).cross_validation(row, None), {}) == ["data"]
+    shutil.copy(next((asked.target / "monocyte").iterdir()), picture)
+    assert differing(run, asked.cross_validation(row, None), {}) == ["data"]
+
+
+def test_what_would_do_nothing_is_refused(order, shipped_bundle):
+    with pytest.raises(BadOrder, match="table 4 trains nothing further: leave --init out"):
+        check(order(4, target=None, init=shipped_bundle))
+    with pytest.raises(BadOrder, match="leave one of them out"):
+        check(order(6, init=shipped_bundle, epochs={"large": 3}))
 
 
 def test_rows_are_told_apart_by_their_folders(order, tmp_path):
