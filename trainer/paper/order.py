@@ -140,6 +140,8 @@ def standing_in(order: PaperOrder, orders: Mapping[str, Order]) -> dict[str, Pat
             if same[0] in found:
                 raise BadOrder(f"{run} and {found[same[0]]} are runs of one row, {same[0]}: name one of them")
             found[same[0]] = run
+        elif row := _left_out(order, info, folders):
+            raise BadOrder(f"{run} is the row {row}, which --row leaves out: add --row {row}")
         else:
             closest = min(
                 all_other.values(), key=lambda other: ("model" in other, "recipe" in other, len(other)), default=[]
@@ -149,6 +151,14 @@ def standing_in(order: PaperOrder, orders: Mapping[str, Order]) -> dict[str, Pat
                 " row that is nearest"
             )
     return found
+
+
+def _left_out(order: PaperOrder, info: RunInfo, folders: Folders) -> str | None:
+    """The row of the table that a finished run is of, though none of the rows that were chosen."""
+    for row in order.table.rows:
+        if row not in order.rows and not differing(info, order.cross_validation(row, order.init), folders):
+            return row.name
+    return None
 
 
 def differing(info: RunInfo, wanted: Order, folders: Folders) -> list[str]:

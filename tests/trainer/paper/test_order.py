@@ -106,6 +106,17 @@ def test_a_finished_run_stands_for_the_row_of_its_settings_alone(order, make_run
         standing_in(order(3, have=(other,)), orders)
 
 
+def test_a_finished_run_of_a_row_that_is_not_chosen_is_named_as_such(order, make_run):
+    asked = order(3, chosen=("paper",))
+    orders = {row.name: asked.cross_validation(row, None) for row in asked.rows}
+    best = make_run("run", folds=3, info={
+        "recipe": "best", "recipe_settings": asdict(MODELS["wnet"].recipe("best")), "geometry": "whole",
+        "data_sha256": data_sha256(read_folder(asked.data)), "folds": 10,
+    })  # fmt: skip
+    with pytest.raises(BadOrder, match="is the row best, which --row leaves out: add --row best"):
+        standing_in(order(3, chosen=("paper",), have=(best,)), orders)
+
+
 def test_two_finished_runs_of_one_row_are_refused(order, make_run):
     asked = order(3)
     orders = {row.name: asked.cross_validation(row, None) for row in asked.rows}
