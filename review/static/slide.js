@@ -21,6 +21,16 @@ function ask(act) {
   return queue;
 }
 
+// A browser drops on the very element that was last dragged over: where news puts another in its place, the drop is lost
+// without a word. So nothing is put in place before the drag is over.
+let dragged = [];
+let atRest = Promise.resolve();
+let rest = () => {};
+function dragging(cells) {
+  dragged = cells;
+  atRest = new Promise((over) => { rest = () => { dragged = []; over(); }; });
+}
+
 async function post(path, told) {
   const answer = await fetch(`/slides/${id}/${path}`, {
     method: "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf }, body: JSON.stringify(told),
@@ -48,6 +58,7 @@ async function look() {
   leave(answer.status);
   if (!answer.ok) return null;
   const told = await answer.json();
+  await atRest;
   if (told.revision !== revision) {
     try { sessionStorage.news = "New pictures came: this is the slide as it is now."; } catch { /* unsaid, but shown */ }
     location.reload();
@@ -85,6 +96,7 @@ function conflict(words) {
 
 async function change(path, told) {
   const answer = await post(path, told);
+  await atRest;
   if (answer.ok) {
     document.getElementById("conflict").hidden = true;
     putInPlace(answer.told);
@@ -313,16 +325,18 @@ if (field) {
     gallery.focus(cell);
     menu(event.clientX, event.clientY);
   });
-  let dragged = [];
   field.addEventListener("dragstart", (event) => {
     const cell = event.target.closest(".cell");
     if (!cell) return;
-    dragged = cell.getAttribute("aria-selected") === "true" ? gallery.chosen() : [cell];
+    dragging(cell.getAttribute("aria-selected") === "true" ? gallery.chosen() : [cell]);
     event.dataTransfer.effectAllowed = "move";
     event.dataTransfer.setData("text/plain", `${dragged.length} cells`);
     for (const one of dragged) one.classList.add("dragging");
   });
-  document.addEventListener("dragend", () => { for (const one of document.querySelectorAll(".dragging, .over")) one.classList.remove("dragging", "over"); dragged = []; });
+  const over = () => { for (const one of document.querySelectorAll(".dragging, .over")) one.classList.remove("dragging", "over"); rest(); };
+  document.addEventListener("dragend", over);
+  // Pointers are silent while something is dragged. One that speaks tells of an end that was not told, as where the dropped cell moved.
+  document.addEventListener("pointermove", () => { if (dragged.length) over(); });
   const target = (event) => { const at = event.target.closest?.(".drop"); return dragged.length && at && at.dataset.label !== "unusable" ? at : null; };
   document.addEventListener("dragover", (event) => {
     const at = target(event);

@@ -153,6 +153,25 @@ def test_cells_are_moved_by_dragging_and_by_menu(new_page, slide, address):
     page.keyboard.press("Escape")
 
 
+def test_news_that_comes_in_the_middle_of_a_drag_does_not_lose_the_drop(new_page, slide, address):
+    maria, jonas = new_page("maria"), new_page("jonas")
+    for page in (maria, jonas):
+        page.goto(f"{address}/slides/{slide}")
+        page.wait_for_selector(".cell.current")
+    jonas.wait_for_timeout(700)
+    jonas.locator(".group[data-label=neutrophil] .cell").nth(3).hover()
+    jonas.mouse.down()
+    jonas.locator("#panel tr[data-label=monocyte]").hover()
+    jonas.wait_for_selector(".cell.dragging")
+    with jonas.expect_response("**/changes?*"):
+        maria.keyboard.press("3")
+    jonas.wait_for_timeout(300)
+    assert counted(jonas, "basophil") == 0
+    jonas.mouse.up()
+    wait_for_count(jonas, "monocyte", 13)
+    wait_for_count(jonas, "basophil", 1)
+
+
 def test_every_picture_is_there_and_reference_cells_stand_beside(new_page, slide, address):
     page = new_page("maria", viewport={"width": 1280, "height": 300})
     page.goto(f"{address}/slides/{slide}")
