@@ -149,11 +149,11 @@ def _scenes(source: Path) -> tuple[list[_Scene], int]:
             mixed += len(files)
             continue
         drawn = _child(_child(masks, folder.name.lower()), _EXPERT)
-        numbers = [picture.stem for picture in files]
         for picture in files:
-            if numbers.count(picture.stem) > 1:
+            # Of two folders also, where their names differ in capitals alone.
+            if any((scene.cell_type, scene.picture.stem) == (cell_type, picture.stem) for scene in found):
                 raise BadLisc(f"{folder} holds more than one scene {picture.stem}: nobody could tell their cells apart")
-        found += [_Scene(picture, _mask_of(picture, drawn), cell_type) for picture in files]
+            found.append(_Scene(picture, _mask_of(picture, drawn), cell_type))
     return found, mixed
 
 

@@ -27,6 +27,7 @@ let dragged = [];
 let atRest = Promise.resolve();
 let rest = () => {};
 function dragging(cells) {
+  rest(); // a drag whose end was never told: nobody waits for it any more
   dragged = cells;
   atRest = new Promise((over) => { rest = () => { dragged = []; over(); }; });
 }
@@ -111,6 +112,7 @@ async function change(path, told) {
 
 function relabel(cells, label, kind = null, { go = true } = {}) {
   if (!mayLabel || !cells.length) return;
+  const seen = version; // what comes between the decision and its request, who decided has not seen
   const wasOne = cells.length === 1 ? cells[0] : null;
   const before = cells.map((cell) => [cell, cell.dataset.label || null, cell.dataset.kind || null, cell.dataset.by]);
   const next = wasOne && go ? gallery.neighbour(wasOne, "ArrowRight") ?? gallery.neighbour(wasOne, "ArrowLeft") : null;
@@ -119,7 +121,7 @@ function relabel(cells, label, kind = null, { go = true } = {}) {
   gallery.chooseNone();
   if (next) gallery.focus(next);
   ask(async () => {
-    const done = await change("labels", { cells: cells.map(gallery.idOf), label, kind, revision, version });
+    const done = await change("labels", { cells: cells.map(gallery.idOf), label, kind, revision, version: seen });
     if (!done) {
       for (const [cell, l, k, by] of before) if (gallery.byId(gallery.idOf(cell))?.dataset.by === "") gallery.place(cell, l, k, by);
       gallery.recount();
@@ -349,6 +351,7 @@ if (field) {
     event.preventDefault();
     const moving = dragged.filter((cell) => gallery.groupOf(cell) !== at.dataset.label);
     relabel(moving, at.dataset.label, null, { go: false });
+    over();
   });
   gallery.watch(() => {
     const some = gallery.chosen().length, cell = gallery.inFocus();

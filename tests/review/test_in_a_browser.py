@@ -172,6 +172,47 @@ def test_news_that_comes_in_the_middle_of_a_drag_does_not_lose_the_drop(new_page
     wait_for_count(jonas, "basophil", 1)
 
 
+def test_a_cell_that_another_person_labels_while_it_is_dragged_keeps_that_label(new_page, desk, slide, address):
+    maria, jonas = new_page("maria"), new_page("jonas")
+    for page in (maria, jonas):
+        page.goto(f"{address}/slides/{slide}")
+        page.wait_for_selector(".cell.current")
+    jonas.wait_for_timeout(700)
+    first = maria.locator(".cell.current").get_attribute("id")
+    jonas.locator(f"#{first}").hover()
+    jonas.mouse.down()
+    jonas.locator("#panel tr[data-label=monocyte]").hover()
+    jonas.wait_for_selector(".cell.dragging")
+    with jonas.expect_response("**/changes?*"):
+        maria.keyboard.press("3")
+    jonas.mouse.up()
+    jonas.wait_for_selector("#conflict:not([hidden])")
+    assert "Your change was not made" in jonas.inner_text("#conflict")
+    wait_for_count(jonas, "basophil", 1)
+    with desk.store.read() as session:
+        (label,) = session.exec(select(LabelRow)).all()
+    assert (f"c{label.cell}", label.label) == (first, "basophil")
+
+
+def test_drags_whose_end_a_browser_does_not_tell_hold_nothing_up(new_page, desk, slide, address):
+    maria, jonas = new_page("maria"), new_page("jonas")
+    for page in (maria, jonas):
+        page.goto(f"{address}/slides/{slide}")
+        page.wait_for_selector(".cell.current")
+    jonas.wait_for_timeout(700)
+    event = """([name, at]) => document.querySelector(at).dispatchEvent(
+        new DragEvent(name, {bubbles: true, dataTransfer: new DataTransfer()}))"""
+    jonas.evaluate(event, ["dragstart", ".group[data-label=neutrophil] .cell:nth-child(6)"])
+    with jonas.expect_response("**/changes?*"):
+        maria.keyboard.press("3")
+    jonas.evaluate(event, ["dragstart", ".group[data-label=neutrophil] .cell:nth-child(7)"])
+    wait_for_count(jonas, "basophil", 1)
+    jonas.evaluate(event, ["drop", "#panel tr[data-label=monocyte]"])
+    wait_for_count(jonas, "monocyte", 13)
+    jonas.keyboard.press("2")
+    wait_for_count(jonas, "eosinophil", counted(maria, "eosinophil") + 1)
+
+
 def test_every_picture_is_there_and_reference_cells_stand_beside(new_page, slide, address):
     page = new_page("maria", viewport={"width": 1280, "height": 300})
     page.goto(f"{address}/slides/{slide}")

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -109,6 +110,13 @@ def test_two_scenes_of_one_number_are_refused_rather_than_one_lost(source, tmp_p
     with Image.open(scenes / "1.bmp") as image:
         image.save(scenes / "1.png")
     with pytest.raises(BadLisc, match="more than one scene 1"):
+        import_lisc(source, tmp_path / "cells")
+
+
+def test_two_folders_of_one_type_do_not_overwrite_each_other(source, tmp_path):
+    scenes = source / "Main Dataset"
+    shutil.copytree(scenes / "neut", scenes / "NEUT")
+    with pytest.raises(BadLisc, match=r"(NEUT|neut) holds more than one scene"):
         import_lisc(source, tmp_path / "cells")
 
 

@@ -33,7 +33,7 @@ def paper(
         list[Path] | None, typer.Option(help="Finished trainer cv that stands for the row of the same settings.")
     ] = None,
     bfloat16: Annotated[
-        list[str] | None, typer.Option(help="These rows of ResNet50 in half the time, coarser; the title says so.")
+        list[str] | None, typer.Option(help="These rows of ResNet50 in bfloat16, coarser; the title says so.")
     ] = None,
     init: Init = None,
     seed: Seed = 0,

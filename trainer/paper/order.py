@@ -118,8 +118,8 @@ def check(order: PaperOrder) -> None:
         raise BadOrder(f"table {order.table.number} needs a small set: --target DIR")
     if order.target is not None and not order.table.on_target and order.table.rows:
         raise BadOrder(f"table {order.table.number} uses no small set: leave --target out")
-    if not order.table.rows and (order.folds or order.epochs):
-        raise BadOrder(f"table {order.table.number} trains nothing: leave --folds and --epochs out")
+    if not order.table.rows and (order.folds or order.epochs or order.have):
+        raise BadOrder(f"table {order.table.number} trains nothing: leave --folds, --epochs and --have out")
     if order.init is not None and not any(row.further for row in order.table.rows):
         raise BadOrder(f"table {order.table.number} trains nothing further: leave --init out")
     if order.init is not None and LARGE in order.epochs:
@@ -143,12 +143,10 @@ def standing_in(order: PaperOrder, orders: Mapping[str, Order]) -> dict[str, Pat
         elif row := _left_out(order, info, folders):
             raise BadOrder(f"{run} is the row {row}, which --row leaves out: add --row {row}")
         else:
-            closest = min(
-                all_other.values(), key=lambda other: ("model" in other, "recipe" in other, len(other)), default=[]
-            )
+            closest = min(all_other.values(), key=lambda other: ("model" in other, "recipe" in other, len(other)))
             raise BadOrder(
-                f"{run} stands for no row of this table: it differs in {', '.join(closest) or 'everything'} from the"
-                " row that is nearest"
+                f"{run} stands for no row of this table: it differs in {', '.join(closest)} from the row that is"
+                " nearest"
             )
     return found
 
@@ -156,7 +154,11 @@ def standing_in(order: PaperOrder, orders: Mapping[str, Order]) -> dict[str, Pat
 def _left_out(order: PaperOrder, info: RunInfo, folders: Folders) -> str | None:
     """The row of the table that a finished run is of, though none of the rows that were chosen."""
     for row in order.table.rows:
-        if row not in order.rows and not differing(info, order.cross_validation(row, order.init), folders):
+        if row in order.rows:
+            continue
+        other = differing(info, order.cross_validation(row, order.init), folders)
+        # The network that they start from is not trained where none of the chosen rows asks for it.
+        if not other or (other == ["start"] and row.further and order.init is None):
             return row.name
     return None
 

@@ -117,6 +117,19 @@ def test_a_finished_run_of_a_row_that_is_not_chosen_is_named_as_such(order, make
         standing_in(order(3, chosen=("paper",), have=(best,)), orders)
 
 
+def test_a_row_trained_further_that_is_not_chosen_is_named_where_its_start_is_not_at_hand(order, make_run):
+    asked = order(6, chosen=("scratch",), init=None)
+    orders = {row.name: asked.cross_validation(row, None) for row in asked.rows}
+    folds = asked.cross_validation(asked.rows[0], None).folds
+    further = make_run("run", folds=3, info={
+        "recipe": "small", "recipe_settings": asdict(MODELS["wnet"].recipe("small")), "geometry": "whole",
+        "data_sha256": data_sha256(read_folder(asked.target)), "folds": folds,
+        "init": "of-the-large-set@0123456789ab",
+    })  # fmt: skip
+    with pytest.raises(BadOrder, match="is the row further, which --row leaves out"):
+        standing_in(order(6, chosen=("scratch",), init=None, have=(further,)), orders)
+
+
 def test_two_finished_runs_of_one_row_are_refused(order, make_run):
     asked = order(3)
     orders = {row.name: asked.cross_validation(row, None) for row in asked.rows}
