@@ -87,8 +87,8 @@ class SlideResult:
             problems=self.problems or ([{"file": "", "reason": self.failure}] if self.failure else []),
             bundle=self.bundle_id,
             backend=self.backend,
-            corrected=self.corrected,
-            corrected_ci95=self.corrected_ci95,
+            prior_adjusted=self.corrected,
+            prior_adjusted_ci95=self.corrected_ci95,
             needs_review=self.needs_review,
             flags=self.flags(intervals),
         )

@@ -54,8 +54,8 @@ class Result:
             problems=problems,
             bundle=None if self.bundle is None else self.bundle.bundle_id,
             backend=None if d is None else d.backend,
-            corrected=None if d is None else d.corrected,
-            corrected_ci95=None if d is None else d.corrected_ci95,
+            prior_adjusted=None if d is None else d.corrected,
+            prior_adjusted_ci95=None if d is None else d.corrected_ci95,
             needs_review=None if d is None else d.needs_review,
             flags=None if d is None else d.flags,
         )
