@@ -1,0 +1,10 @@
+"""Signatures stay as they were written."""
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the triggers."""
