@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlmodel import Session, col, select
 
 from smear.cells import CELL_TYPES
+from smear.completeness import Completeness
 from smear.report import CELL_COUNTS, slide_object
 from smear.store import Store
 from smear.tables import (
@@ -42,12 +43,15 @@ class Result:
         problems = [] if d is None else d.problems
         if not problems and reason and (d is None or self.revision.state == "failed"):
             problems = [{"file": "", "reason": reason}]
+        expected = (self.revision.sidecar or {}).get("expected_cells")
         return slide_object(
             source=self.source.name,
             slide_id=self.slide.slide_id,
             revision=self.revision.number,
             state=self.revision.state,
             cells=None if d is None else {name: getattr(d, name) for name in CELL_COUNTS},
+            expected_cells=expected,
+            complete=None if d is None else Completeness(expected, d.total if d.files is None else d.files).complete,
             counts=None if d is None else {cell_type: getattr(d, cell_type) for cell_type in CELL_TYPES},
             percent=None if d is None else d.percent,
             ci95=None if d is None else d.ci95,
