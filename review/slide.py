@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
+from review.after_signing import changed_since, signed_wbc
 from review.refusal import conflict, not_there
 from smear.cells import CELL_TYPES, CellState, cell_type_of
 from smear.decision import needs_review
@@ -145,6 +146,7 @@ class SlideView:
     stored: DifferentialRow | None
     reviewed: Reviewed
     sidecar: dict[str, Any] = field(default_factory=dict)
+    changed_since: str | None = None
 
     @property
     def is_latest(self) -> bool:
@@ -205,7 +207,7 @@ def load(session: Session, rules: Rules, slide: int, number: int | None = None) 
     cells = cells_of(session, rules, key(revision.id), None if bundle is None else key(bundle.id))
     if revision.number < latest:
         cells = _as_they_were(session, rules, row, revision, cells)
-    wbc = sidecar.get("wbc_10e9_L")
+    wbc = signed_wbc(session, revision)
     return SlideView(
         slide=row,
         source=source,
@@ -219,6 +221,7 @@ def load(session: Session, rules: Rules, slide: int, number: int | None = None) 
         stored=stored,
         reviewed=judge(cells, rules, wbc),
         sidecar=sidecar,
+        changed_since=changed_since(session, revision),
     )
 
 

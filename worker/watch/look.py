@@ -18,8 +18,9 @@ from smear.store import Store
 from worker import arrivals
 from worker.arrivals import Known
 from worker.lanes import rank
-from worker.watch.changes import Unchanged, any_new_content, recorded
+from worker.watch.changes import Recorded, Unchanged, any_new_content, recorded
 from worker.watch.express import Express
+from worker.watch.facts import FactsWatch
 from worker.watch.known import Verified
 from worker.watch.observe import identity_of
 from worker.watch.settle import Settling
@@ -62,6 +63,7 @@ class Looker:
         self._settling = Settling(settings.file_settle_seconds, settings.settle_seconds)
         self._unchanged = Unchanged()
         self._express = Express()
+        self.facts = FactsWatch(store, source.root, settings)
         self._places: OrderedDict[tuple[int, int], str] = OrderedDict()
         #: The fingerprint of each of the slides that ended last, by (slide_id, folder).
         self.latest: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -69,6 +71,7 @@ class Looker:
     def forget(self, folder: str) -> None:
         """The slide is followed no longer."""
         self._settling.forget(folder)
+        self.facts.forget(folder)
 
     def look(self, slide: Followed, now: float, *, away: bool) -> Outcome:
         """One look. `away`: the root is known to be away, so that nothing is gone for good."""
@@ -113,10 +116,10 @@ class Looker:
     def _look_at_finished(self, slide: Followed, known: Known, listing: Listing, now: float) -> Outcome:
         before = recorded(self._store, known.revision)
         if not before and known.signature == settled_signature(listing):
-            return self._nothing_new(slide, listing)  # it failed without ever being read, and stands as it did
+            return self._nothing_new(slide, known, listing, before, now)  # it failed unread, and stands as it did
         suspects = self._unchanged.suspects(known.revision, listing, before)
         if not suspects:
-            return self._nothing_new(slide, listing)
+            return self._nothing_new(slide, known, listing, before, now)
         facts = read_facts(self._source.root, listing)
         if not self._settled(slide, listing, facts, now):
             return "follow"
@@ -126,13 +129,19 @@ class Looker:
             return "follow"
         if not new:
             self._unchanged.remember(known.revision, suspects)
-            return self._nothing_new(slide, listing)
+            return self._nothing_new(slide, known, listing, before, now)
         reopened = arrivals.open_revision(self._store, known)
         log.info("reopened", revision=reopened.revision, number=reopened.number)
         self._queue(slide, reopened, listing, facts, now)
         return "settled"
 
-    def _nothing_new(self, slide: Followed, listing: Listing) -> Outcome:
+    def _nothing_new(
+        self, slide: Followed, known: Known, listing: Listing, before: dict[str, Recorded], now: float
+    ) -> Outcome:
+        """No picture is new; what lies beside them may be."""
+        if (due := self.facts.waits_until(slide.folder, known, listing, before, now)) is not None:
+            slide.due = due
+            return "follow"
         self._verified.put(slide.folder, listing.signature)
         self._note_latest(slide, listing)
         return "leave"
