@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 from review import board
 from review.asking import MAX_ROW, desk_of, reader, render, writer
 from review.board import Show, Sort
+from review.notices import notices
 from review.people import Person
 from review.retrying import retry
 from review.words import typed
@@ -87,4 +88,4 @@ def _told(request: Request, show: Show, q: str, sort: Sort, source: int | None, 
 
 def _health(request: Request) -> dict[str, Any]:
     with desk_of(request).store.read() as session:
-        return {"health": board.health(session)}
+        return {"health": board.health(session), "notices": notices(session)}
