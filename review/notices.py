@@ -42,8 +42,8 @@ def notices(session: Session) -> list[Notice]:
     if pictures:
         found.append(
             Notice(
-                f"{_counted(int(pictures), 'picture')} of {_counted(int(slides), 'slide')} could not be kept and cannot "
-                "be shown. The command “worker doctor” says what is wrong with the folder they are kept in.",
+                f"{_counted(int(pictures), 'picture')} of {_counted(int(slides), 'slide')} could not be kept "
+                "and cannot be shown. The command “worker doctor” says what is wrong with the folder they are kept in.",
                 alarming=True,
             )
         )

@@ -17,7 +17,22 @@ from smear.sidecar import SIDECARS
 PICTURE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 #: Pictures and slides of formats that nothing here reads, and what holds files packed: named as what they are.
 _OTHER_PICTURES: Final = frozenset(
-    {".heic", ".heif", ".webp", ".gif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".dng", ".raw", ".dcm", ".svs", ".ndpi"}
+    {
+        ".heic",
+        ".heif",
+        ".webp",
+        ".gif",
+        ".avif",
+        ".jp2",
+        ".jxl",
+        ".svg",
+        ".psd",
+        ".dng",
+        ".raw",
+        ".dcm",
+        ".svs",
+        ".ndpi",
+    }
 )
 _ARCHIVES: Final = frozenset({".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst"})
 COMPLETE_MARKER: Final = ".complete"

@@ -63,7 +63,8 @@ def _made() -> Work:
         return open_engine(bundle, settings.engine, settings.engine_threads, settings.engines_folder)
 
     serving = ServingEngine(store, settings.models_folder, open_, partial(stamp, settings.engines_folder))
-    return Work(settings, store, serving, SlideReader(keep=keeper(settings)), stopping=_stopping)
+    keep = keeper(settings)
+    return Work(settings, store, serving, SlideReader(keep=keep), not_kept=keep.not_kept, stopping=_stopping)
 
 
 def _stopping() -> bool:

@@ -23,6 +23,8 @@ log: Final = structlog.get_logger()
 #: Columns of the table, and what a transaction takes at a time.
 _MAX_PATH: Final = 512
 _BATCH: Final = 200
+
+
 @dataclass
 class _Candidate:
     """A file that may only be passing: what it looked like, and when it has stood still for long enough."""
@@ -121,7 +123,7 @@ class IgnoredFiles:
 
     def _stat(self, path: str) -> Stat | None:
         try:
-            return Stat.of(os.lstat(self._root / path))  # noqa: PTH116 - as pathlib, one call
+            return Stat.of(os.lstat(self._root / path))
         except OSError:
             return None
 

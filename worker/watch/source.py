@@ -14,6 +14,7 @@ from smear.store import Store, StoreUnavailable
 from worker import arrivals
 from worker.arrivals import Known
 from worker.watch.active import SourceLease, this_process
+from worker.watch.kept import KeptPictures
 from worker.watch.known import Verified, finished_after, folder_signature, load_finished
 from worker.watch.look import RELOOK_SECONDS, Followed, Looker
 from worker.watch.observe import POLL_SECONDS, Observing
@@ -57,6 +58,7 @@ class SourceWatch:
         self._round_after: int | None = None
         self._next_round = False
         self._outside = OutsideWalk(self._source.root, self._looker.layout)
+        self._kept = KeptPictures(self._store, self._row, self._source.root, self._looker.layout, self._settings)
         self._news: str | None = None
         self._away = False
         self.busy = False
@@ -83,6 +85,8 @@ class SourceWatch:
         if (ignored := self._outside.step()) is not None:
             self._looker.ignored.found("", ignored, now)
         self._looker.ignored.step(now)
+        if self._scan is None and not self._away:
+            self._kept.step(now)
         self._go_round(now)
         due = [slide for slide in self._followed.values() if now >= slide.due]
         due.sort(key=lambda slide: (not slide.woken, slide.due))

@@ -1,4 +1,4 @@
-"""Finding files that no slide takes, with the reason in words: where folders are listed anyway, without a look at each."""
+"""Finding files that no slide takes, with the reason in words: by listing folders, without a look at each file."""
 
 import os
 from collections.abc import Iterator
