@@ -20,6 +20,7 @@ from supervisor.states import SupervisorStates
 from supervisor.supervisord import Supervisor
 from supervisor.xmlrpc import SupervisorTransport
 
+from smear.installation import remember
 from smear.plain import PlainError
 from smear.settings import BadSettings, Settings, load_settings, private_folder
 from worker.broker import server_program
@@ -197,7 +198,7 @@ def already_running(settings: Settings) -> bool:
 def main() -> int:
     """Read the settings, prepare the installation, say where things are, supervise."""
     try:
-        settings = load_settings()
+        settings = load_settings(recorded=False)
         if "%" in str(settings.var):
             raise BadSettings("WNET_VAR: supervisord cannot do with a % in it")
         for source in settings.sources:
@@ -211,6 +212,9 @@ def main() -> int:
         if settings.embedded_broker:
             server_program()
         prepare(settings)
+        remember(settings)
+        # Whatever is recorded later, our processes keep to this state.
+        os.environ["WNET_VAR"] = str(settings.var)
     except (PlainError, OSError) as error:
         print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 2

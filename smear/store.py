@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlmodel import Session
 
+from smear.installation import NO_DATABASE_AT
 from smear.plain import PlainError
 
 
@@ -167,7 +168,8 @@ def schema_problem(store: Store) -> str | None:
     """None where the schema is at head; else what is wrong with it, in words. Raises StoreUnavailable."""
     try:
         if (file := store.file) is not None and not file.exists():
-            return NO_DATABASE  # connecting would make an empty one
+            # Connecting would make an empty one.
+            return f"{NO_DATABASE_AT} {file}: run `worker migrate` (or `make run`), or set WNET_VAR to its folder"
     except OSError as error:
         raise StoreUnavailable(f"{file}: {error.strerror}") from None
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - see above

@@ -11,6 +11,7 @@ import numpy as np
 
 from smear import bundle as bundles
 from smear.geometry import SIDE_PX
+from smear.installation import explained
 from smear.plain import PlainError
 from smear.settings import Settings
 from smear.shipped import shipped_bundle
@@ -85,7 +86,7 @@ def _database(settings: Settings) -> Finding:
     except StoreUnavailable as error:
         return Finding("database", "bad", str(error), "start the database, or correct WNET_DATABASE_URL")
     if problem:
-        return Finding("database", "bad", problem, "run `worker migrate`")
+        return Finding("database", "bad", explained(problem, settings), "run `worker migrate`")
     return Finding("database", "good", f"{store.engine.dialect.name}, schema up to date")
 
 
