@@ -1,5 +1,7 @@
 """What must be there before anything runs: schema at head, the shipped bundle where bundles live, one that serves."""
 
+import contextlib
+
 from smear import bundle as bundles
 from smear.settings import Settings
 from smear.store import Store, migrate
@@ -16,6 +18,7 @@ def prepare(settings: Settings) -> None:
         migrate(store, settings.var / "migrate.lock")
         register(store, bundles.load(seed(settings.models_folder)))
         if settings.keep_pictures_days > 0:
-            settings.pictures_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):  # `worker doctor` and `worker status` name it
+                settings.pictures_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     finally:
         store.close()
