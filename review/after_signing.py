@@ -31,7 +31,7 @@ def signed_wbc(session: Session, revision: RevisionRow) -> float | None:
 
 
 def changed_since(session: Session, revision: RevisionRow) -> str | None:
-    """What changed since the latest signature, in words, as "WBC 5.1 → 6"; None where nothing did."""
+    """What changed since the latest signature, in words, as "WBC 5.1 → 6.0"; None where nothing did."""
     if not revision.changed_after_signing or (signature := _latest_signature(session, revision)) is None:
         return None
     before: dict[str, Any] = {}
@@ -53,9 +53,7 @@ def in_words(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    if value is None:
-        return "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return "none" if value is None else str(value)
 
 
 def _latest_signature(session: Session, revision: RevisionRow) -> SignatureRow | None:

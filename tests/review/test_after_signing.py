@@ -25,9 +25,9 @@ def test_a_change_after_signing_stands_on_the_page_and_in_the_audit(client, desk
     sidecar_says(desk, wbc_10e9_L=5.5, order_id="O-1")
     sidecar_says(desk, wbc_10e9_L=6.0, order_id="O-1")
     page = jonas.get(f"/slides/{slide}").text
-    assert "data changed after signing: WBC 5.1 → 6." in page
+    assert "data changed after signing: WBC 5.1 → 6.0." in page
     assert "WBC 5.1 " in page.split('id="panel"')[1]  # the numbers on the page are those that were signed
-    assert "WBC 5.5 → 6" in client("ada").get(f"/audit?slide={slide}").text
+    assert "WBC 5.5 → 6.0" in client("ada").get(f"/audit?slide={slide}").text
 
 
 def test_an_amendment_takes_the_new_data_and_then_the_notice_goes(client, desk):
@@ -37,7 +37,7 @@ def test_an_amendment_takes_the_new_data_and_then_the_notice_goes(client, desk):
     sidecar_says(desk, wbc_10e9_L=6.0)
     assert jonas.write(f"/slides/{slide}/amend", json={"reason": "another WBC"}).status_code == 200
     page = jonas.get(f"/slides/{slide}").text
-    assert "changed after signing: WBC 5.1 → 6." in page
+    assert "changed after signing: WBC 5.1 → 6.0." in page
     assert "WBC 6 " in page.split('id="panel"')[1]
     assert jonas.write(f"/slides/{slide}/sign", json={"revision": 1, "version": 2}).status_code == 200
     assert "changed after signing" not in jonas.get(f"/slides/{slide}").text
