@@ -67,7 +67,9 @@ def look(store: Store, seen: Seen | None) -> tuple[Seen, list[Event]]:
             events = [Event("slide", {"slide": r.slide, "who": r.user, "action": r.action}) for r in rows]
         if now.board != seen.board or events:
             changed = session.exec(select(BoardRow.slide).where(col(BoardRow.changed) > seen.board).limit(_MOST)).all()
-            events.append(Event("board", {"slides": list(changed)}))
+            # A label changes a line's numbers and no row of the board's table.
+            audited = {event.data["slide"] for event in events}
+            events.append(Event("board", {"slides": sorted({*changed, *audited})}))
         return now, events
 
 
