@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Final, Literal
 
 from sqlalchemy import func
@@ -124,8 +124,8 @@ class Health:
 QUIET_SECONDS: Final = 60.0
 
 
-def health(session: Session) -> Health:
-    """How the machine is doing."""
+def health(session: Session, zone: tzinfo = UTC) -> Health:
+    """How the machine is doing; a day begins at midnight in `zone`."""
     now = utc_now()
     states = Counter(counts(session))
     waiting_rows = select(func.min(BoardRow.arrived_at)).where(col(BoardRow.state).in_(["queued", "arriving"]))
@@ -144,7 +144,7 @@ def health(session: Session) -> Health:
             col(DifferentialRow.id) > top - 5000, col(DifferentialRow.created_at) > now - timedelta(hours=1)
         )
     ).one()
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = datetime.combine(now.astimezone(zone).date(), time(), zone).astimezone(UTC)
     top = session.exec(select(func.max(SignatureRow.id))).one() or 0
     signed = session.exec(
         select(func.count()).where(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -14,6 +15,7 @@ from review.show import environment
 from review.slide import Rules
 from review.throttle import Limits, Throttle
 from smear.intervals import load_intervals
+from smear.local_time import zone
 from smear.picture_store import PictureStore
 from smear.settings import Settings
 from smear.store import Store
@@ -33,6 +35,7 @@ class Desk:
     sessions: Sessions
     pictures: PictureStore
     hub: Hub
+    zone: tzinfo
     templates: Environment
     limits: Limits
     failed_names: Throttle
@@ -59,8 +62,9 @@ def software() -> str:
 def make_desk(
     store: Store, settings: Settings, passwords: Passwords | None = None, limits: Limits | None = None
 ) -> Desk:
-    """The parts from the settings; raises BadIntervals."""
+    """The parts from the settings; raises BadIntervals, BadTimezone."""
     limits = limits or Limits()
+    timezone = zone(settings.timezone)
     rules = Rules(
         load_intervals(settings.intervals),
         settings.min_cells,
@@ -72,10 +76,11 @@ def make_desk(
         store=store,
         rules=rules,
         passwords=passwords or Passwords(),
-        sessions=Sessions(store, settings.session_minutes),
+        sessions=Sessions(store, settings.session_minutes, settings.sign_password_minutes),
         pictures=PictureStore(settings.pictures_folder),
         hub=Hub(store),
-        templates=environment(rules),
+        zone=timezone,
+        templates=environment(rules, timezone),
         limits=limits,
         failed_names=Throttle(limits.sign_in_name),
         failed_addresses=Throttle(limits.sign_in_address),

@@ -17,5 +17,5 @@ class Completeness:
 
     @property
     def words(self) -> str | None:
-        """ "incomplete: 96 of 120" where pictures are missing; None where none are, or where nothing was announced."""
+        """Say "incomplete: 96 of 120" where pictures are missing; None where none are, or nothing was announced."""
         return f"incomplete: {self.files} of {self.expected}" if self.complete is False else None

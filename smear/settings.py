@@ -96,6 +96,8 @@ class Settings(BaseSettings):
     review_names: str = ""
     #: A session ends after so long without a request, and after twelve hours at the latest.
     session_minutes: float = Field(default=60.0, gt=0, le=1_000_000)
+    #: Who signs gives the password again where it was last given longer ago than this; 0 asks each time.
+    sign_password_minutes: float = Field(default=15.0, ge=0, le=1_000_000)
     #: The IANA name of the time zone in which people read and type times; empty: the host's own.
     timezone: str = ""
 

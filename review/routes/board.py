@@ -89,5 +89,6 @@ def _told(request: Request, show: Show, q: str, sort: Sort, source: int | None, 
 
 
 def _health(request: Request) -> dict[str, Any]:
-    with desk_of(request).store.read() as session:
-        return {"health": board.health(session)}
+    desk = desk_of(request)
+    with desk.store.read() as session:
+        return {"health": board.health(session, desk.zone)}

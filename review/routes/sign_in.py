@@ -122,7 +122,7 @@ def _may_try(typed_alike: bool, waits_seconds: float) -> None:
     if waits_seconds:
         raise Refused(429, "Too many attempts. Wait some minutes.")
     if not typed_alike:
-        raise Refused(422, "The new password was typed in two ways.")
+        raise Refused(422, "Passwords do not match.")
 
 
 def _form(request: Request, status: int = 200, words: str | None = None, name: str = "") -> Response:

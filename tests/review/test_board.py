@@ -179,4 +179,4 @@ def test_only_a_failed_slide_is_tried_again(client, desk, slide):
 def test_what_the_board_does_not_know_is_refused_in_words(client, query):
     answer = client("vera").get(f"/{query}", headers={"accept": "text/html"})
     assert answer.status_code == 422
-    assert "That is not possible" in answer.text
+    assert "Request refused" in answer.text
