@@ -29,8 +29,9 @@ export async function openSigning({ address, version, send, signed, overtaken, r
     if (button.disabled) return; // a second press of the same signature
     button.disabled = true;
     const reason = form.elements.reason?.value ?? "", password = form.elements.password.value;
-    const done = await send({ reason, ...(password ? { password } : {}) });
+    const done = await send({ reason, ...(password ? { password } : {}) }).catch(() => null);
     button.disabled = false;
+    if (!done) { complain(form, "The page does not reach the server. Nothing was signed."); return; }
     if (done.ok) { box.close(); signed(); return; }
     if (done.status === 409) { box.close(); overtaken(done.told.words); return; }
     complain(form, done.told.words);

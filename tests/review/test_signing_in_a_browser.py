@@ -65,6 +65,31 @@ def test_reason_and_password_are_typed_in_the_dialog(new_page, desk, address, sa
     assert (signature.reason, signature.result["warnings"][0]) == ("the smear is short", "incomplete: 120 of 150")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nobody_is_shut_out_of_the_dialog(new_page, desk, address, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    slide = add_slide(desk.store, "S-1", cells=["eosinophil"] * 60, sidecar={"expected_cells": 150, "wbc_10e9_L": 6.0})
+    # The page's own policy would refuse a script from outside, which is what axe is.
+    page = new_page("maria", color_scheme=scheme, bypass_csp=True)
+    open_slide(page, address, slide)
+    open_dialog(page)
+    found = Axe().run(page).response["violations"]
+    assert [(v["id"], v["nodes"][0]["html"][:160]) for v in found if v["impact"] in {"serious", "critical"}] == []
+
+
+def test_a_server_out_of_reach_is_said_in_the_dialog_and_the_signature_is_tried_again(new_page, slide, address):
+    page = new_page("maria")
+    open_slide(page, address, slide)
+    open_dialog(page)
+    page.route("**/sign", lambda route: route.abort())
+    page.click("#d-sign button.primary")
+    page.wait_for_selector("#d-sign .problem >> text=does not reach the server")
+    page.unroute("**/sign")
+    page.click("#d-sign button.primary")
+    page.wait_for_selector(".notice.signed")
+
+
 def test_a_slide_that_changes_under_the_open_dialog_is_not_signed(new_page, desk, slide, address, client, cells_of):
     page = new_page("maria")
     open_slide(page, address, slide)
