@@ -10,7 +10,7 @@ from sqlmodel import Session, col, or_, select, update
 
 from review.slide import HELD_FOR
 from smear.cells import CELL_TYPES
-from smear.review_tables import BoardRow, ReviewRow, SignatureRow, UserRow
+from smear.review_tables import BoardClockRow, BoardRow, ReviewRow, SignatureRow, UserRow
 from smear.tables import DifferentialRow, RevisionRow, SourceRow, key, utc_now
 from smear.tables import SlideRow as Slide
 
@@ -120,8 +120,11 @@ def next_to_do(session: Session, person: int, slide: int) -> BoardRow | None:
 
 def news_of(session: Session, slide: int) -> None:
     """Let open boards look at this line again: who has a slide stands in another table, which no trigger follows."""
-    newest = select(func.coalesce(func.max(BoardRow.changed), 0) + 1).correlate(None).scalar_subquery()
-    session.execute(update(BoardRow).where(col(BoardRow.slide) == slide).values(changed=newest))
+    tick = BoardClockRow()
+    session.add(tick)
+    session.flush()
+    session.execute(update(BoardRow).where(col(BoardRow.slide) == slide).values(changed=key(tick.id)))
+    session.delete(tick)
 
 
 def counts(session: Session) -> dict[str, int]:
