@@ -46,6 +46,7 @@ class Line:
     flags: list[dict[str, Any]]
     holder: str | None
     amending: bool
+    identity: str
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def counts(session: Session) -> dict[str, int]:
 def _lines(session: Session, rows: list[BoardRow]) -> list[Line]:
     revisions = [row.revision for row in rows]
     details = {
-        key(r.id): (r.reason, r.claimed_by, s)
+        key(r.id): (r, s)
         for r, s in session.exec(
             select(RevisionRow, SourceRow)
             .join(Slide, col(Slide.id) == col(RevisionRow.slide))
@@ -178,13 +179,13 @@ def _lines(session: Session, rows: list[BoardRow]) -> list[Line]:
 
 def _line(
     row: BoardRow,
-    detail: tuple[str | None, str | None, SourceRow],
+    detail: tuple[RevisionRow, SourceRow],
     stored: DifferentialRow | None,
     signed: dict[str, Any] | None,
     review: tuple[ReviewRow, UserRow | None] | None,
     now: datetime,
 ) -> Line:
-    reason, claimed_by, source = detail
+    revision, source = detail
     holder = None
     if review is not None and review[1] is not None and review[0].held_at is not None:
         holder = review[1].full_name if now - review[0].held_at < HELD_FOR else None
@@ -207,13 +208,14 @@ def _line(
         order_id=row.order_id,
         number=row.number,
         state=row.state,
-        reason=reason,
+        reason=revision.reason,
         arrived_at=row.arrived_at,
-        working=claimed_by is not None and row.state == "queued",
+        working=revision.claimed_by is not None and row.state == "queued",
         total=None if stored is None else stored.total,
         needs_review=None if stored is None or row.state == "signed" else stored.needs_review,
         holder=holder,
         amending=review is not None and review[0].amending is not None,
+        identity=revision.identity,
         **told,
     )
 

@@ -1,7 +1,6 @@
 """What the routes work with, made once at start and handed down: no route reads a setting or opens a store."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -20,7 +19,6 @@ from smear.store import Store
 
 
 _UNINSTALLED: Final = "0"
-MAX_DIGESTS: Final = 50_000
 
 
 @dataclass(frozen=True)
@@ -38,14 +36,6 @@ class Desk:
     failed_names: Throttle
     failed_addresses: Throttle
     writes: Throttle
-    #: SHA-256 by cell of slides shown lately: hundreds of pictures are asked for at once, and a cell never changes it.
-    digests: dict[int, str] = field(default_factory=dict)
-
-    def remember(self, digests: Mapping[int, str]) -> None:
-        """Keep these at hand."""
-        if len(self.digests) > MAX_DIGESTS:
-            self.digests.clear()
-        self.digests.update(digests)
 
 
 def software() -> str:

@@ -22,11 +22,17 @@ MAX_REASON: Final = 2000
 
 
 def sign(
-    store: Store, rules: Rules, person: Person, slide: int, seen_version: int, seen_revision: int | None = None
+    store: Store,
+    rules: Rules,
+    person: Person,
+    slide: int,
+    seen_version: int,
+    seen_revision: int | None = None,
+    identity: str | None = None,
 ) -> None:
     """Sign what the person has seen; of a signed slide, give the second signature. Raises Refused."""
     with store.write() as session:
-        slides.latest_to_write(session, slide, seen_revision)
+        slides.latest_to_write(session, slide, seen_revision, identity)
         view = slides.load(session, rules, slide)
         if view.review.version != seen_version:
             raise conflict("This slide was changed after you opened it: look at what is there now, then sign.")
@@ -44,13 +50,13 @@ def sign(
         _write(session, person, view, rules, meaning, result, reason=reason, before=before)
 
 
-def amend(store: Store, rules: Rules, person: Person, slide: int, reason: str) -> None:
+def amend(store: Store, rules: Rules, person: Person, slide: int, reason: str, identity: str | None = None) -> None:
     """Open a signed slide again. The signatures and what was signed stay. Raises Refused."""
     reason = typed(reason)
     if not MIN_REASON <= len(reason) <= MAX_REASON:
         raise Refused(422, f"Say why, in {MIN_REASON} to {MAX_REASON} characters.")
     with store.write() as session:
-        slides.latest_to_write(session, slide)
+        slides.latest_to_write(session, slide, identity=identity)
         view = slides.load(session, rules, slide)
         if not view.is_signed:
             raise conflict("Only a signed slide is amended.")

@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 from review import board
 from review.asking import MAX_ROW, desk_of, reader, render, writer
 from review.board import Show, Sort
+from review.identity import IdentityInAddress
 from review.people import Person
 from review.retrying import retry
 from review.words import typed
@@ -66,9 +67,10 @@ def retry_slide(
     sort: Sort = "urgency",
     source: FromSource = None,
     page: Number = 1,
+    identity: IdentityInAddress = "",
 ) -> Response:
-    """A failed slide again; the table, renewed."""
-    retry(desk_of(request).store, who, slide)
+    """A failed slide again; the table, renewed. `identity` is that of the revision that was seen to have failed."""
+    retry(desk_of(request).store, who, slide, identity)
     return render(request, "_rows.html", **_told(request, show, q, sort, source, page))
 
 

@@ -7,6 +7,7 @@ whole at the end of each version, in its transaction.
 from typing import Any
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext
 from sqlmodel import SQLModel
 
 import smear.nightly_tables  # noqa: F401 - fills the metadata, and the other tables with it
@@ -36,8 +37,10 @@ def _run() -> None:
                 connection.invalidate()  # nobody else is to work without foreign keys
 
 
-def _check_foreign_keys(*, ctx: Any, **_: Any) -> None:
+def _check_foreign_keys(ctx: MigrationContext, step: Any, heads: Any, run_args: Any) -> None:
     """Raises BrokenReferences, within the version's transaction."""
+    del step, heads, run_args
+    assert ctx.connection is not None
     if broken := ctx.connection.exec_driver_sql("PRAGMA foreign_key_check").all():
         raise BrokenReferences(
             f"the database is not migrated: {len(broken)} rows refer to rows that do not exist, the first in the table "

@@ -83,6 +83,20 @@ def cells_of(desk: Desk) -> Callable[[int], list[int]]:
     return ask
 
 
+@pytest.fixture
+def digests_of(desk: Desk) -> Callable[[int], list[str]]:
+    """digests_of(slide): the SHA-256 of its cells' pictures, in the order of the cells' rows."""
+    from sqlmodel import select
+
+    from smear.tables import CellRow
+
+    def ask(slide: int) -> list[str]:
+        with desk.store.read() as session:
+            return list(session.exec(select(CellRow.sha256).where(CellRow.slide == slide).order_by(CellRow.id)))
+
+    return ask
+
+
 # --- a real port, a real browser -------------------------------------------------------------------------------------
 
 

@@ -23,16 +23,16 @@ def test_old_pictures_go_but_those_of_labelled_and_reference_cells(client, desk,
     jonas.label(slide, ids[2:3], "eosinophil", 2)
     assert jonas.write(f"/cells/{ids[2]}/reference", json={"wanted": True}).status_code == 200
     assert jonas.write(f"/cells/{ids[3]}/reference", json={"wanted": True}).status_code == 409  # nobody has named it
-    assert f"/cells/{ids[2]}/picture" in jonas.get("/references?label=eosinophil").text
     with desk.store.read() as session:
         digests = [session.get(CellRow, cell).sha256 for cell in ids]
+    assert f"/pictures/{digests[2]}" in jonas.get("/references?label=eosinophil").text
     assert labelled(desk.store, digests) == {digests[0], digests[2]}
     long_ago = time.time() - 200 * 86_400
     for path in settings.pictures_folder.glob("*/*"):
         os.utime(path, (long_ago, long_ago))
     assert purge_old(desk.store, settings) == 118
-    assert jonas.get(f"/cells/{ids[0]}/picture").status_code == 200
-    answer = jonas.get(f"/cells/{ids[5]}/picture")
+    assert jonas.get(f"/pictures/{digests[0]}").status_code == 200
+    answer = jonas.get(f"/pictures/{digests[5]}")
     assert (answer.status_code, answer.json()["words"]) == (404, "This picture is no longer kept.")
     assert purge_slide(desk.store, settings, slide, "the patient asked for it") == 2
     with desk.store.read() as session:
