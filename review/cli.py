@@ -108,14 +108,15 @@ def reset_password(name: Annotated[str, typer.Argument()]) -> None:
     from sqlmodel import select
 
     from review.passwords import Passwords
-    from review.people import CONSOLE, normal_name
+    from review.people import CONSOLE
     from review.people import reset_password as reset
+    from smear.names import user_name
     from smear.review_tables import UserRow
     from smear.tables import key
 
     with _ready_store(load_settings()) as store:
         with store.read() as session:
-            row = session.exec(select(UserRow).where(UserRow.name == normal_name(name))).one_or_none()
+            row = session.exec(select(UserRow).where(UserRow.name == user_name(name))).one_or_none()
         if row is None:
             _refuse(f"there is no user {name}")
         print(reset(store, Passwords(), CONSOLE, key(row.id)))  # noqa: T201

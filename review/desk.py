@@ -6,6 +6,7 @@ from typing import Final
 
 from jinja2 import Environment
 
+from review.attempts import Attempts
 from review.live import Hub
 from review.passwords import Passwords
 from review.sessions import Sessions
@@ -33,8 +34,7 @@ class Desk:
     hub: Hub
     templates: Environment
     limits: Limits
-    failed_names: Throttle
-    failed_addresses: Throttle
+    attempts: Attempts
     writes: Throttle
 
 
@@ -50,7 +50,8 @@ def make_desk(
     store: Store, settings: Settings, passwords: Passwords | None = None, limits: Limits | None = None
 ) -> Desk:
     """The parts from the settings; raises BadIntervals."""
-    limits = limits or Limits()
+    limits, passwords = limits or Limits(), passwords or Passwords()
+    sessions = Sessions(store, settings.session_minutes)
     rules = Rules(
         load_intervals(settings.intervals),
         settings.min_cells,
@@ -61,13 +62,12 @@ def make_desk(
     return Desk(
         store=store,
         rules=rules,
-        passwords=passwords or Passwords(),
-        sessions=Sessions(store, settings.session_minutes),
+        passwords=passwords,
+        sessions=sessions,
         pictures=PictureStore(settings.pictures_folder),
         hub=Hub(store),
         templates=environment(rules),
         limits=limits,
-        failed_names=Throttle(limits.sign_in_name),
-        failed_addresses=Throttle(limits.sign_in_address),
+        attempts=Attempts(store, passwords, sessions, limits.passwords),
         writes=Throttle(limits.writes),
     )

@@ -58,6 +58,30 @@ class SessionRow(SQLModel, table=True):
     seen_at: datetime = _time()
 
 
+class DeviceRow(SQLModel, table=True):
+    """A browser in which a user has signed in before. Only the SHA-256 of its cookie is kept, as for sessions."""
+
+    __tablename__ = "devices"
+    token_sha256: str = Field(primary_key=True, max_length=64)
+    user: int = Field(primary_key=True, foreign_key="users.id", index=True, sa_column_kwargs={"autoincrement": False})
+    seen_at: datetime = _time()
+
+
+class AttemptRow(SQLModel, table=True):
+    """Failed passwords of one subject (a name, an address), counted for all processes (review/lockout.py).
+
+    `level` is how many there were at `at`, less what has been forgiven since; from `gone_at` on the row counts nothing.
+    """
+
+    __tablename__ = "sign_in_attempts"
+    subject: str = Field(primary_key=True, max_length=64)
+    kind: str = Field(primary_key=True, max_length=8)
+    place: str = Field(primary_key=True, max_length=64)
+    level: float
+    at: datetime = _time()
+    gone_at: datetime = _time(index=True)
+
+
 class ReviewRow(SQLModel, table=True):
     """The review of one revision. `version` grows with every change, so that nobody overwrites what he has not seen.
 
