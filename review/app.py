@@ -90,7 +90,7 @@ def _handle_faults(app: FastAPI) -> None:
         log.error("the database does not answer", reason=str(error))
         words = "The database does not answer just now. Nothing was changed; try again in a moment."
         if wants_page(request):
-            return render(request, "refused.html", 503, unasked=True, words=words)
+            return render(request, "refused.html", 503, unasked=True, words=words, denied=False)
         return JSONResponse({"words": words}, 503)
 
     @app.exception_handler(DataError)
@@ -105,5 +105,5 @@ def _handle_faults(app: FastAPI) -> None:
 
 def _say(request: Request, status: int, words: str, told: dict[str, object] | None = None) -> Response:
     if wants_page(request):
-        return render(request, "refused.html", status, words=words)
+        return render(request, "refused.html", status, words=words, denied=status == 403)
     return JSONResponse({"words": words, **(told or {})}, status)

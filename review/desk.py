@@ -1,6 +1,7 @@
 """What the routes work with, made once at start and handed down: no route reads a setting or opens a store."""
 
 from dataclasses import dataclass
+from datetime import tzinfo
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -14,6 +15,7 @@ from review.show import environment
 from review.slide import Rules
 from review.throttle import Limits, Throttle
 from smear.intervals import load_intervals
+from smear.local_time import zone
 from smear.picture_store import PictureStore
 from smear.settings import Settings
 from smear.store import Store
@@ -32,6 +34,7 @@ class Desk:
     sessions: Sessions
     pictures: PictureStore
     hub: Hub
+    zone: tzinfo
     templates: Environment
     limits: Limits
     attempts: Attempts
@@ -49,9 +52,10 @@ def software() -> str:
 def make_desk(
     store: Store, settings: Settings, passwords: Passwords | None = None, limits: Limits | None = None
 ) -> Desk:
-    """The parts from the settings; raises BadIntervals."""
+    """The parts from the settings; raises BadIntervals, BadTimezone."""
     limits, passwords = limits or Limits(), passwords or Passwords()
-    sessions = Sessions(store, settings.session_minutes)
+    sessions = Sessions(store, settings.session_minutes, settings.sign_password_minutes)
+    timezone = zone(settings.timezone)
     rules = Rules(
         load_intervals(settings.intervals),
         settings.min_cells,
@@ -66,7 +70,8 @@ def make_desk(
         sessions=sessions,
         pictures=PictureStore(settings.pictures_folder),
         hub=Hub(store),
-        templates=environment(rules),
+        zone=timezone,
+        templates=environment(rules, timezone),
         limits=limits,
         attempts=Attempts(store, passwords, sessions, limits.passwords),
         writes=Throttle(limits.writes),

@@ -75,7 +75,9 @@ def look(store: Store, seen: Seen | None) -> tuple[Seen, list[Event]]:
         lines = _changed_after(session, seen.board - _OVERLAP)
         fresh = [slide for slide, changed in lines if (slide, changed) not in seen.lines]
         if fresh or events:
-            events.append(Event("board", {"slides": fresh}))
+            # A label changes a line's numbers and no row of the board's table.
+            audited = {event.data["slide"] for event in events}
+            events.append(Event("board", {"slides": sorted({*fresh, *audited})}))
         top = max([seen.board, *(changed for _, changed in lines)])
         return Seen(top, audit, frozenset(line for line in lines if line[1] > top - _OVERLAP)), events
 

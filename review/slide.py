@@ -6,12 +6,15 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
+from sqlalchemy import func
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from review.identity import gone, refuse_outdated
 from review.refusal import Refused, not_there
+from review.withholding import percent_shown, withheld_words
 from smear.cells import CELL_TYPES, CellState, cell_type_of
+from smear.completeness import Completeness
 from smear.decision import needs_review
 from smear.differential import Differential, differential
 from smear.flags import absolute, flags
@@ -113,11 +116,22 @@ class Reviewed:
     analyser: Opinion | None
     model: Opinion
     people: Opinion
+    withheld: str | None
     absolute: dict[str, float] | None
     flags: list[dict[str, Any]]
     kinds: dict[str, int]
     changed: int
     doubtful: int
+
+    @property
+    def model_percent(self) -> dict[str, float] | None:
+        """The per cents of the model's column; None where it shows counts alone."""
+        return percent_shown(self.model.result, self.people.result)
+
+    @property
+    def analyser_percent(self) -> dict[str, float] | None:
+        """The per cents of the analyser's column; None where it shows counts alone, or has no opinion."""
+        return None if self.analyser is None else percent_shown(self.analyser.result, self.people.result)
 
     @property
     def groups(self) -> list[tuple[str, list[CellView]]]:
@@ -145,7 +159,13 @@ class SlideView:
     backend: str | None
     stored: DifferentialRow | None
     reviewed: Reviewed
+    files: int
     sidecar: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def completeness(self) -> Completeness:
+        """What the analyser announced, and the picture files of this revision."""
+        return Completeness(self.sidecar.get("expected_cells"), self.files)
 
     @property
     def is_latest(self) -> bool:
@@ -221,6 +241,7 @@ def load(session: Session, rules: Rules, slide: int, number: int | None = None) 
         backend=None if stored is None else stored.backend,
         stored=stored,
         reviewed=judge(cells, rules, wbc),
+        files=session.exec(select(func.count()).where(PictureRow.revision == revision.id)).one(),
         sidecar=sidecar,
     )
 
@@ -314,6 +335,7 @@ def judge(cells: list[CellView], rules: Rules, wbc_10e9_L: float | None) -> Revi
         analyser=_opinion((cell_type_of(c.analyser_class or "") or OUTSIDE for c in named), rules) if named else None,
         model=_opinion((c.proposal or UNUSABLE for c in cells), rules),
         people=people,
+        withheld=withheld_words(people.result.counts, people.result.percent, rules.min_cells),
         absolute=absolute(people.result.percent, wbc_10e9_L),
         flags=flags(people.result.percent, people.result.ci95, rules.intervals, wbc_10e9_L),
         kinds=dict(Counter(f"{c.label}:{c.kind}" for c in cells if c.kind is not None)),

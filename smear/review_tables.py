@@ -47,7 +47,10 @@ class UserRow(SQLModel, table=True):
 
 
 class SessionRow(SQLModel, table=True):
-    """A signed-in browser. Only the SHA-256 of its token is kept: who reads the database cannot become anybody."""
+    """A signed-in browser. Only the SHA-256 of its token is kept: who reads the database cannot become anybody.
+
+    `password_at` is when it last gave its password, at the sign-in or before a signature.
+    """
 
     __tablename__ = "sessions"
     __table_args__ = NUMBERED
@@ -56,6 +59,7 @@ class SessionRow(SQLModel, table=True):
     user: int = Field(foreign_key="users.id", index=True)
     created_at: datetime = _time()
     seen_at: datetime = _time()
+    password_at: datetime | None = _time(nullable=True)
 
 
 class DeviceRow(SQLModel, table=True):

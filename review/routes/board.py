@@ -75,9 +75,12 @@ def retry_slide(
 
 
 def _told(request: Request, show: Show, q: str, sort: Sort, source: int | None, page: int) -> dict[str, Any]:
-    with desk_of(request).store.read() as session:
+    desk = desk_of(request)
+    with desk.store.read() as session:
         return {
-            "page": board.page(session, show=show, search=typed(q), sort=sort, source=source or None, number=page),
+            "page": board.page(
+                session, desk.rules, show=show, search=typed(q), sort=sort, source=source or None, number=page
+            ),
             "sources": board.sources(session),
             "source": source,
             "counts": board.counts(session),
@@ -88,5 +91,6 @@ def _told(request: Request, show: Show, q: str, sort: Sort, source: int | None, 
 
 
 def _health(request: Request) -> dict[str, Any]:
-    with desk_of(request).store.read() as session:
-        return {"health": board.health(session)}
+    desk = desk_of(request)
+    with desk.store.read() as session:
+        return {"health": board.health(session, desk.zone)}

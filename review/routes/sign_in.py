@@ -103,9 +103,9 @@ def change_password(
 
 def _check_typed(old: str, new: str, again: str) -> None:
     if new != again:
-        raise Refused(422, "The new password was typed in two ways.")
+        raise Refused(422, "Passwords do not match.")
     if old == new:
-        raise Refused(422, "Choose another password than the present one.")
+        raise Refused(422, "Choose another password than the current one.")
 
 
 def _form(request: Request, status: int = 200, words: str | None = None, name: str = "") -> Response:

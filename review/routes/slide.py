@@ -9,10 +9,12 @@ from sqlmodel import col, select
 
 from review import board, labelling, signing
 from review import slide as slides
-from review.asking import MAX_ROW, desk_of, reader, render, see_other, writer
+from review.asking import MAX_ROW, desk_of, reader, render, see_other, signed_in, writer
 from review.comments import comment, comments
+from review.confirming import confirm_password
 from review.identity import Identity, IdentityInAddress
 from review.people import Person
+from review.sessions import SignedIn
 from smear.review_tables import UserRow
 from smear.store import Store
 from smear.tables import RevisionRow, key, utc_now
@@ -54,6 +56,13 @@ class Shown(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     identity: Identity
+
+
+class Signature(Seen):
+    """What was seen, with a reason where it needs one and the password where that was given long ago."""
+
+    reason: str = Field(default="", max_length=signing.MAX_REASON)
+    password: str | None = Field(default=None, max_length=1000)
 
 
 class Reason(BaseModel):
@@ -126,11 +135,42 @@ def hold(request: Request, who: Labeller, slide: SlideNumber, told: Shown) -> Re
 
 
 @router.post("/sign")
-def sign(request: Request, who: Signer, slide: SlideNumber, told: Seen) -> Response:
-    """Sign, or give the second signature."""
+def sign(
+    request: Request,
+    who: Signer,
+    session: Annotated[SignedIn, Depends(signed_in)],
+    slide: SlideNumber,
+    told: Signature,
+) -> Response:
+    """Sign, or countersign; 428 where the password is due."""
     desk = desk_of(request)
-    signing.sign(desk.store, desk.rules, who, slide, told.version, told.revision, told.identity)
+    confirm_password(desk, session, told.password)
+    signing.sign(desk.store, desk.rules, who, slide, told.version, told.revision, told.identity, reason=told.reason)
     return JSONResponse({"words": "Signed."})
+
+
+@router.get("/signing", response_class=HTMLResponse)
+def show_signing(
+    request: Request,
+    _: Annotated[Person, Depends(reader("sign"))],
+    session: Annotated[SignedIn, Depends(signed_in)],
+    slide: SlideNumber,
+) -> Response:
+    """What would be signed now: the numbers, every warning, and what has to be typed."""
+    desk = desk_of(request)
+    with desk.store.read() as rows:
+        view = slides.load(rows, desk.rules, slide)
+        given = signing.signatures(rows, key(view.revision.id))
+        first = given[-1] if view.is_signed and given else None
+        return render(
+            request,
+            "_signing.html",
+            view=view,
+            first=first,
+            result=signing.reported(view, desk.rules, given),
+            needs_reason=first is None and signing.needs_reason(view, desk.rules),
+            password_due=desk.sessions.password_due(session.digest),
+        )
 
 
 @router.post("/amend")
@@ -177,6 +217,7 @@ def _told(request: Request, who: Person, slide: int, number: int | None) -> dict
         view = slides.load(session, desk.rules, slide, number)
         revision = key(view.revision.id)
         given = signing.signatures(session, revision)
+        view = signing.as_signed(view, given)
         users = {key(u.id): u.full_name for u in session.exec(select(UserRow))}
         revisions = session.exec(
             select(RevisionRow).where(RevisionRow.slide == slide).order_by(col(RevisionRow.number).desc())
@@ -186,6 +227,8 @@ def _told(request: Request, who: Person, slide: int, number: int | None) -> dict
             "users": users,
             "revisions": revisions,
             "signatures": given,
+            "standing": signing.standing_signatures(given),
+            "result": signing.reported(view, desk.rules, given),
             "second_possible": view.is_signed and view.is_latest and signing.may_sign_second(given, who),
             "steps": labelling.steps(session, who, revision),
             "comments": comments(session, slide),
@@ -207,7 +250,12 @@ def _answer(request: Request, who: Person, slide: int, since: int, identity: str
         view = slides.load(session, desk.rules, slide)
         revision, known = key(view.revision.id), identity == view.revision.identity
         can_undo, can_redo = labelling.steps(session, who, revision)
+        given = signing.signatures(session, revision)
+        view = signing.as_signed(view, given)
         panel = desk.templates.get_template("_panel.html").render(view=view)
+        sheet = desk.templates.get_template("_sheet.html").render(
+            view=view, standing=signing.standing_signatures(given), result=signing.reported(view, desk.rules, given)
+        )
         return JSONResponse(
             {
                 "version": view.review.version,
@@ -219,6 +267,7 @@ def _answer(request: Request, who: Person, slide: int, since: int, identity: str
                 "can_redo": can_redo,
                 "doubtful": view.reviewed.doubtful,
                 "panel": panel,
+                "sheet": sheet,
             }
         )
 

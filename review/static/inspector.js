@@ -15,7 +15,7 @@ document.getElementById("portrait")?.addEventListener("error", (event) => { even
 // A reference cell whose picture was purged since shows nothing, rather than a broken picture.
 document.addEventListener("error", (event) => { if (event.target.matches?.(".refs img")) event.target.remove(); }, true);
 
-export const named = (label, kind) => `${label === "outside" ? "outside the five" : label}${kind ? `, ${kind.replaceAll("_", " ")}` : ""}`;
+export const named = (label, kind) => `${label === "outside" ? "other cell" : label}${kind ? `, ${kind.replaceAll("_", " ")}` : ""}`;
 
 function row(list, term, words) {
   if (!words) return;

@@ -3,6 +3,7 @@ import { csrf, leave, on, say } from "./page.js";
 import * as gallery from "./gallery.js";
 import "./pictures.js";
 import { about, compare, named, show } from "./inspector.js";
+import { openSigning } from "./signing.js";
 
 const page = document.getElementById("slide");
 const id = Number(page.dataset.slide);
@@ -51,6 +52,7 @@ function putInPlace(told) {
   }
   gallery.recount();
   document.getElementById("panel").innerHTML = told.panel;
+  document.getElementById("sheet").innerHTML = told.sheet;
   for (const [name, can] of [["undo", told.can_undo], ["redo", told.can_redo]]) if (button(name)) button(name).disabled = !can;
   sayLeft(told.doubtful);
   show();
@@ -224,6 +226,17 @@ function settle(name, path, told) {
   }, { once: true });
 }
 
+async function sign() {
+  const overtaken = async (words) => { await look(); conflict(words ?? "Another user changed this slide just now: look at what is there, then sign."); };
+  await openSigning({
+    address: `/slides/${id}/signing`, version,
+    send: (typed) => post("sign", { revision, version, ...typed }),
+    signed: () => location.reload(),
+    overtaken,
+    refused: (status, words) => { leave(status); say(words ?? "That did not work."); },
+  });
+}
+
 let several = false;
 function chooseSeveral(wanted) {
   several = wanted;
@@ -241,10 +254,10 @@ function retry() {
 const acts = {
   retry, several: () => chooseSeveral(!several),
   undo: () => turn("undo"), redo: () => turn("redo"), confirm, kinds: askKind, help: () => dialog("help").showModal(), reference: mark,
-  next: () => { const there = gallery.nextDoubtful(gallery.inFocus()); if (there) gallery.focus(there); else say("Nothing left to look at."); },
+  next: () => { const there = gallery.nextDoubtful(gallery.inFocus()); if (there) gallery.focus(there); else say("Review complete."); },
   clear: () => relabel(gallery.inHand(), null),
   following: () => { const there = document.getElementById("next"); if (there) location.assign(there.href); else say("No other slide waits for a review."); },
-  sign: () => { if (button("sign")) ask(async () => settle("sign", "sign", () => ({ revision, version }))); },
+  sign: () => { if (button("sign")) ask(sign); },
   amend: () => { if (button("amend")) settle("amend", "amend", () => ({ reason: document.getElementById("reason").value })); },
 };
 
@@ -390,10 +403,8 @@ document.addEventListener("click", (event) => {
 function sayLeft(doubtful) {
   const left = document.getElementById("left");
   if (!field || left.dataset.open !== "true") { left.hidden = true; return; }
-  left.firstElementChild.textContent = doubtful ? `${doubtful} to look at` : "Nothing left to look at";
+  left.firstElementChild.textContent = doubtful ? `${doubtful} to review` : "Review complete";
   left.classList.toggle("done", !doubtful);
-  const there = document.getElementById("signleft");
-  if (there) there.textContent = doubtful ? `${doubtful} doubtful cells have not been looked at.` : "";
 }
 sayLeft(Number(document.getElementById("left").dataset.doubtful));
 

@@ -64,6 +64,20 @@ def client(app: FastAPI) -> Callable[..., Client]:
 
 
 @pytest.fixture
+def either_client(store: Store, settings: Settings, quick_passwords: Passwords) -> Callable[[str], Client]:
+    """either_client(name): as `client`, on SQLite and on PostgreSQL (fixture `store`)."""
+    add_people(store, quick_passwords)
+    app = create_app(make_desk(store, settings, quick_passwords, LOOSE), settings)
+
+    def make(name: str) -> Client:
+        made = Client(app, base_url="http://127.0.0.1")
+        assert made.sign_in(name).status_code == 303
+        return made
+
+    return make
+
+
+@pytest.fixture
 def slide(desk: Desk, sample_pictures: list[Path]) -> int:
     """A classified slide of 120 cells with pictures; its number."""
     return add_slide(desk.store, "S-0001", pictures=desk.pictures, files=sample_pictures)

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from review.passwords import Passwords
+from review.slide import Rules
 from smear.cells import CELL_TYPES
 from smear.differential import differential
 from smear.flags import flags
@@ -39,6 +40,9 @@ PEOPLE = {
 }
 #: A mix like blood's, in which nothing is flagged.
 MIX = ["neutrophil"] * 6 + ["lymphocyte"] * 3 + ["monocyte"]
+
+
+RULES = Rules(ADULT, 50, 100, 0.9, "test 0")
 
 
 def add_people(store: Store, passwords: Passwords) -> dict[str, int]:

@@ -40,12 +40,12 @@ def test_a_slide_is_reviewed_undone_signed_and_amended_by_keyboard_alone(new_pag
     page.keyboard.press("Enter")
     page.wait_for_selector(".cell.current")
     assert (counted(page, "neutrophil"), counted(page, "eosinophil")) == (72, 0)
-    assert page.inner_text("#left").startswith("2 to look at")
+    assert page.inner_text("#left").startswith("2 to review")
 
     page.keyboard.press("2")  # the least certain neutrophil is an eosinophil
     wait_for_count(page, "eosinophil", 1)
     assert counted(page, "neutrophil") == 71
-    assert "1 to look at" in page.inner_text("#left")
+    assert "1 to review" in page.inner_text("#left")
     assert page.locator(".group[data-label=eosinophil] .cell").count() == 1
 
     page.keyboard.press("z")
@@ -73,6 +73,7 @@ def test_a_slide_is_reviewed_undone_signed_and_amended_by_keyboard_alone(new_pag
     page.wait_for_selector(".tag.kind >> text=band")
     page.keyboard.press("g")
     page.wait_for_selector("#d-sign[open]")
+    page.keyboard.press("Tab")  # from Cancel to Sign
     page.keyboard.press("Enter")
     page.wait_for_selector(".notice.signed")
     with desk.store.read() as session:
@@ -99,6 +100,7 @@ def test_a_slide_is_reviewed_undone_signed_and_amended_by_keyboard_alone(new_pag
     page.wait_for_function("() => document.querySelector('#slide').dataset.version > 8")
     page.keyboard.press("g")
     page.wait_for_selector("#d-sign[open]")
+    page.keyboard.press("Tab")  # from Cancel to Sign
     page.keyboard.press("Enter")
     page.wait_for_selector(".notice.signed")
     assert "signed the amendment" in page.inner_text(".signing")
