@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from smear.listing import compiled
+from smear.local_time import zone
 from smear.plain import PlainError
 from smear.sources import Source, absolute, by_source, geometry_name, layout_name, parse_sources, priority_of
 
@@ -95,6 +96,8 @@ class Settings(BaseSettings):
     review_names: str = ""
     #: A session ends after so long without a request, and after twelve hours at the latest.
     session_minutes: float = Field(default=60.0, gt=0, le=1_000_000)
+    #: The IANA name of the time zone in which people read and type times; empty: the host's own.
+    timezone: str = ""
 
     #: Local time at which the nightly fine-tune begins, or `off`.
     nightly_at: str = "02:00"
@@ -162,6 +165,13 @@ class Settings(BaseSettings):
         except ValueError:
             # Python's words would quote what stands there: part of a password, where that holds a # or a ?.
             raise ValueError("its port is no number (in a password # / ? @ are written %23 %2F %3F %40)") from None
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if value:
+            zone(value)
         return value
 
     @field_validator("nightly_at")

@@ -273,3 +273,9 @@ def test_one_layout_holds_for_all_sources_and_for_paths(monkeypatch):
     settings = load_settings()
     assert [(s.layout, s.priority) for s in settings.sources] == [("classes", -3)] * 2
     assert settings.layout_of_paths == "classes"
+
+
+def test_a_time_zone_is_an_iana_name_or_is_refused():
+    assert load_settings(timezone="Europe/Berlin").timezone == "Europe/Berlin"
+    with pytest.raises(BadSettings, match=r"WNET_TIMEZONE: 'Berlin' is not an IANA time zone"):
+        load_settings(timezone="Berlin")
