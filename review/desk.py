@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from jinja2 import Environment
@@ -17,9 +16,9 @@ from smear.intervals import load_intervals
 from smear.picture_store import PictureStore
 from smear.settings import Settings
 from smear.store import Store
+from smear.version import program_version
 
 
-_UNINSTALLED: Final = "0"
 MAX_DIGESTS: Final = 50_000
 
 
@@ -48,14 +47,6 @@ class Desk:
         self.digests.update(digests)
 
 
-def software() -> str:
-    """This program's version, as signatures carry it."""
-    try:
-        return f"wnet-worker {version('wnet-worker')}"
-    except PackageNotFoundError:
-        return f"wnet-worker {_UNINSTALLED}"
-
-
 def make_desk(
     store: Store, settings: Settings, passwords: Passwords | None = None, limits: Limits | None = None
 ) -> Desk:
@@ -66,7 +57,7 @@ def make_desk(
         settings.min_cells,
         settings.low_count_cells,
         settings.review_below,
-        software(),
+        program_version(),
     )
     return Desk(
         store=store,

@@ -1,9 +1,7 @@
 """`worker`: the command line. Each command reads its call, does one thing, and says what came of it."""
 
-import csv
 import errno
 import io
-import itertools
 import os
 import sys
 from contextlib import ExitStack
@@ -17,7 +15,8 @@ from smear.plain import PlainError
 from smear.settings import load_settings
 from worker import show, upkeep
 from worker.models_commands import models, rerun
-from worker.terminal import SOME_FAILED, WRONG_CALL, Json, stored_name
+from worker.results_command import results
+from worker.terminal import SOME_FAILED, WRONG_CALL, Json
 from worker.terminal import err as _err
 from worker.terminal import out as _out
 from worker.terminal import print_json as _print_json
@@ -37,6 +36,7 @@ app = typer.Typer(
 app.command()(upkeep.status)
 app.command()(upkeep.retry)
 app.command()(upkeep.purge)
+app.command()(results)
 app.command()(rerun)
 app.command(hidden=True)(upkeep.died)
 app.add_typer(upkeep.quarantine, name="quarantine")
@@ -141,43 +141,6 @@ def _progress_bar() -> Progress:
         console=_err,
         transient=True,
     )
-
-
-@app.command()
-def results(
-    slide: Annotated[str | None, typer.Option(metavar="ID", help="Only this slide.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Earlier revisions and other bundles too.")] = False,
-    as_json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on standard output.")] = False,
-) -> None:
-    """What came out: the differential of every slide."""
-    from worker.results import CSV_COLUMNS, csv_row
-    from worker.results import results as read_results
-
-    settings = load_settings()
-    with _ready_store(settings) as store:
-        slide = None if slide is None else stored_name(slide)
-        told = (result.to_object() for result in read_results(store, slide_id=slide, everything=everything))
-        first = next(told, None)
-        if first is None and slide is not None:
-            _err.print(f"no slide {slide!r}", highlight=False)
-            raise typer.Exit(SOME_FAILED)
-        slides = itertools.chain([first] if first is not None else [], told)
-        if as_json:
-            for one in slides:
-                _print_json(one)
-        elif as_csv:
-            writer = csv.DictWriter(sys.stdout, CSV_COLUMNS)
-            writer.writeheader()
-            writer.writerows(csv_row(one) for one in slides)
-        elif first is None:
-            drops = ", ".join(str(source.root) for source in settings.sources)
-            _out.print(f"No slides yet: drop some into {drops}", highlight=False)
-        else:
-            rows = list(slides)
-            _out.print(show.results_table(rows, settings.low_count_cells))
-            if slide is not None and (problems := show.problems_table(rows)) is not None:
-                _out.print(problems)
 
 
 @app.command()

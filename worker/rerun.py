@@ -12,7 +12,7 @@ from smear.geometry import Profile, prepare, profile
 from smear.picture_store import NotKept, PictureStore
 from smear.pictures import MisfitPicture, UnreadablePicture
 from smear.plain import PlainError
-from smear.review_tables import LabelRow, SignatureRow
+from smear.review_tables import LabelRow
 from smear.settings import Settings
 from smear.store import Store
 from smear.tables import CellRow, PictureRow, PredictionRow, key
@@ -83,18 +83,9 @@ class Rerun:
 
     def _reported(self, old: Result) -> dict[str, Any]:
         """What people signed, where they did, else the model's."""
-        with self._store.read() as session:
-            signature = session.exec(
-                select(SignatureRow)
-                .where(SignatureRow.revision == old.revision.id)
-                .order_by(col(SignatureRow.id).desc())
-                .limit(1)
-            ).first()
-        if signature is not None and old.revision.state == "signed":
-            signed = signature.result
-            return {"by": "people"} | {name: signed.get(name) for name in ("bundle", "counts", "percent", "ci95")}
-        told = old.to_object()
-        return {"by": "model"} | {name: told[name] for name in ("bundle", "counts", "percent", "ci95")}
+        payload = old.to_object()
+        by = "people" if payload["reported_by"] == "signature" else "model"
+        return {"by": by} | {name: payload[name] for name in ("bundle", "counts", "percent", "ci95")}
 
     def _otherwise(self, old: Result, result: SlideResult, *, labelled: bool) -> int:
         """How many cells the bundle calls otherwise than was reported."""
