@@ -1,6 +1,6 @@
 """Old slides under another bundle, beside what was reported of them. Nothing is stored: what was reported stays."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -40,12 +40,19 @@ class Rerun:
         self._roots = {source.name: source.root for source in settings.sources}
         self._quarantined = quarantine.suspects(store).quarantined
 
-    def slides(self, names: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """One JSON object a finished slide of those names, of all where none is given. Raises CannotRerun."""
+    def slides(self, names: Iterable[str], on_same: Callable[[str], object]) -> Iterator[dict[str, Any]]:
+        """One JSON object a finished slide of those names, of all where none is given. Raises CannotRerun.
+
+        A slide that this very bundle reported would be compared with itself: `on_same` gets its name instead.
+        """
         wanted: list[str | None] = list(names) or [None]
         for name in wanted:
             for result in results(self._store, slide_id=name):
-                if result.revision.state in _FINISHED and result.differential is not None:
+                if result.revision.state not in _FINISHED or result.differential is None:
+                    continue
+                if result.to_object()["bundle"] == self._bundle.bundle_id:
+                    on_same(result.slide.slide_id)
+                else:
                     yield self.one(result)
 
     def one(self, old: Result) -> dict[str, Any]:

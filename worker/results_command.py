@@ -53,7 +53,10 @@ def results(
     everything: Annotated[bool, typer.Option("--all", help="Show earlier revisions and other bundles too.")] = False,
     since: Since = None,
     until: Until = None,
-    state: Annotated[list[State] | None, typer.Option(help="Show only slides in this state; may be repeated.")] = None,
+    state: Annotated[
+        list[State] | None,
+        typer.Option(metavar="STATE", help=f"Show only slides in this state: {', '.join(State)}. May be repeated."),
+    ] = None,
     source: Annotated[str | None, typer.Option(metavar="NAME", help="Show only slides of this source.")] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Show only the N slides that arrived last.")
