@@ -11,6 +11,7 @@ import typer
 from review.refusal import Refused
 from smear.plain import PlainError
 from smear.settings import Settings, load_settings
+from smear.version import program_version
 
 
 if TYPE_CHECKING:
@@ -22,11 +23,23 @@ SOME_FAILED: Final = 1
 WRONG_CALL: Final = 2
 
 app = typer.Typer(
-    help="The review page: look, correct, sign. For Research Use Only.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(program_version())
+        raise typer.Exit
+
+
+@app.callback()
+def review(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Serve the review page, and manage its accounts, audit and pictures. For Research Use Only."""
 
 
 def main() -> None:
@@ -59,7 +72,7 @@ def _ready_store(settings: Settings) -> "Iterator[Store]":
 
 @app.command()
 def serve() -> None:
-    """Serve the page. Prints its address, and at first start a one-time sign-in for an administrator."""
+    """Serve the page and print its address; at first start also a one-time sign-in for an administrator."""
     from review.serving import serve as run
     from smear.logs import set_up_logging
 
@@ -70,10 +83,15 @@ def serve() -> None:
 
 @app.command("verify-audit")
 def verify_audit(
-    expect: Annotated[str | None, typer.Option(metavar="HASH", help="A line's hash that was written down.")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    expect: Annotated[str | None, typer.Option(metavar="HASH", help="Check that the audit holds this hash.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
+    ] = False,
 ) -> None:
-    """Walk the audit's chain of hashes. Exit code 1 where it is broken. Write the printed hash down, elsewhere."""
+    """Verify the audit's chain of hashes, and print the hash of its last line to keep elsewhere.
+
+    Exit code 1 if the chain is broken.
+    """
     from smear.audit import verify
 
     with _ready_store(load_settings()) as store:
@@ -90,11 +108,11 @@ def verify_audit(
 
 @app.command("add-user")
 def add_user(
-    name: Annotated[str, typer.Argument(help="What the person signs in with.")],
-    full_name: Annotated[str, typer.Option(metavar="TEXT", help="As signatures show it.")],
-    role: Annotated[str, typer.Option(metavar="ROLE", help="viewer, technologist, reviewer or administrator.")],
+    name: Annotated[str, typer.Argument(help="Name that the person signs in with.")],
+    full_name: Annotated[str, typer.Option(metavar="TEXT", help="Full name, as signatures show it.")],
+    role: Annotated[str, typer.Option(metavar="ROLE", help="One of viewer, technologist, reviewer, administrator.")],
 ) -> None:
-    """Add an account; prints its one-time password."""
+    """Add an account, and print its one-time password."""
     from review.passwords import Passwords
     from review.people import CONSOLE, add
 
@@ -103,8 +121,8 @@ def add_user(
 
 
 @app.command("reset-password")
-def reset_password(name: Annotated[str, typer.Argument()]) -> None:
-    """Give somebody a new one-time password, and print it: also for an administrator who is locked out."""
+def reset_password(name: Annotated[str, typer.Argument(help="Name that the person signs in with.")]) -> None:
+    """Give a person a new one-time password, and print it; also for an administrator who is locked out."""
     from sqlmodel import select
 
     from review.passwords import Passwords
@@ -124,10 +142,10 @@ def reset_password(name: Annotated[str, typer.Argument()]) -> None:
 
 @app.command("purge-pictures")
 def purge_pictures(
-    slide: Annotated[str | None, typer.Option(metavar="ID", help="All of this slide's, labelled ones too.")] = None,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Goes into the audit; needed with --slide.")] = "",
+    slide: Annotated[str | None, typer.Option(metavar="ID", help="Delete all pictures of this slide.")] = None,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Say why, for the audit; required with --slide.")] = "",
 ) -> None:
-    """Delete kept pictures: those older than WNET_KEEP_PICTURES_DAYS that show no labelled cell, or a slide's."""
+    """Delete kept pictures: those of one slide, or unlabelled ones older than WNET_KEEP_PICTURES_DAYS."""
     from sqlmodel import select
 
     from review.purging import purge_old, purge_slide

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import tzinfo
-from importlib.metadata import PackageNotFoundError, version
-from typing import Final
 
 from jinja2 import Environment
 
@@ -19,9 +17,7 @@ from smear.local_time import zone
 from smear.picture_store import PictureStore
 from smear.settings import Settings
 from smear.store import Store
-
-
-_UNINSTALLED: Final = "0"
+from smear.version import program_version
 
 
 @dataclass(frozen=True)
@@ -41,14 +37,6 @@ class Desk:
     writes: Throttle
 
 
-def software() -> str:
-    """This program's version, as signatures carry it."""
-    try:
-        return f"wnet-worker {version('wnet-worker')}"
-    except PackageNotFoundError:
-        return f"wnet-worker {_UNINSTALLED}"
-
-
 def make_desk(
     store: Store, settings: Settings, passwords: Passwords | None = None, limits: Limits | None = None
 ) -> Desk:
@@ -61,7 +49,7 @@ def make_desk(
         settings.min_cells,
         settings.low_count_cells,
         settings.review_below,
-        software(),
+        program_version(),
     )
     return Desk(
         store=store,

@@ -17,6 +17,7 @@ from smear.plain import PlainError
 from smear.report import slide_object
 from smear.settings import Settings
 from smear.shipped import shipped_bundle
+from smear.spreadsheet import inert
 from worker.classify import BadAnswer, SlideResult, classify
 from worker.engines.face import Engine
 from worker.reading import SlideChanging, SlideReader, SourceAway
@@ -141,10 +142,10 @@ CELL_COLUMNS: Final = (
 
 
 def cell_rows(slide_id: str, result: SlideResult) -> Iterator[dict[str, Any]]:
-    """A row of CELL_COLUMNS for every picture file of a slide."""
+    """A row of CELL_COLUMNS for every picture file of a slide, safe to open in a spreadsheet."""
     for picture, cell in result.files:
         p = cell.probabilities or (None,) * len(CELL_TYPES)
-        yield {
+        row = {
             "slide_id": slide_id,
             "file": picture.path,
             "sha256": cell.sha256,
@@ -154,6 +155,7 @@ def cell_rows(slide_id: str, result: SlideResult) -> Iterator[dict[str, Any]]:
             "outside_score": cell.outside_score,
             "problem": cell.problem,
         }
+        yield inert(row)
 
 
 def cell_writer(file: TextIO) -> "csv.DictWriter[str]":

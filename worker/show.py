@@ -1,6 +1,7 @@
 """Tables for people, on a terminal."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 from rich import box
@@ -10,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from smear.cells import CELL_TYPES
+from smear.local_time import show as show_time
+from smear.report import FINISHED
 from worker.finding import Finding
 
 
@@ -38,11 +41,11 @@ def console(*, stderr: bool = False) -> Console:
     return made if made.is_terminal else Console(stderr=stderr, width=PIPED_WIDTH)
 
 
-def results_table(slides: Iterable[Mapping[str, Any]], low_count_cells: int) -> Table:
-    """A row a slide: per cent of each type with its 95 % limits, cells, and what a technologist should mind."""
+def results_table(slides: Iterable[Mapping[str, Any]], low_count_cells: int, zone: tzinfo = UTC) -> Table:
+    """A row a slide: per cent of each type with its 95 % limits, cells counted, and notes; times in that zone."""
     table = Table(
         box=box.SIMPLE_HEAD,
-        caption="Per cent of the classified cells, exact 95 % limits beneath. For Research Use Only.",
+        caption="Per cent of the counted cells, exact 95 % limits beneath. For Research Use Only.",
         caption_justify="left",
     )
     table.add_column("Slide", overflow="fold", min_width=8)
@@ -51,15 +54,15 @@ def results_table(slides: Iterable[Mapping[str, Any]], low_count_cells: int) -> 
     table.add_column("Cells", justify="right", no_wrap=True)
     for heading in _HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Mind", overflow="fold")
+    table.add_column("Notes", overflow="fold")
     for slide in slides:
         table.add_row(
             escape(slide["slide_id"]),
             str(slide["revision"]),
             Text(slide["state"], _COLOURS.get(slide["state"], "")),
-            f"{slide['cells']['classified']}/{slide['cells']['total']}",
+            f"{counted_cells(slide)}/{slide['cells']['total']}",
             *(_share(slide, cell_type) for cell_type in CELL_TYPES),
-            escape(remarks(slide, low_count_cells)),
+            escape(remarks(slide, low_count_cells, zone)),
         )
     return table
 
@@ -68,22 +71,45 @@ def _share(slide: Mapping[str, Any], cell_type: str) -> Text:
     if slide["percent"] is None:
         count = slide["counts"][cell_type]
         return Text(f"n={count}" if count else "-", "dim")
+    if slide["ci95"] is None:
+        return Text(f"{slide['percent'][cell_type]:.1f}")
     low, high = slide["ci95"][cell_type]
     return Text.assemble(f"{slide['percent'][cell_type]:.1f}", (f"\n{low:.1f}-{high:.1f}", "dim"))
 
 
-def remarks(slide: Mapping[str, Any], low_count_cells: int) -> str:
-    """What a technologist should mind about a slide, in a few words."""
-    said = []
-    cells, finished = slide["cells"], slide["state"] in {"classified", "reviewed", "signed"}
-    if finished and slide["percent"] is None:
-        said.append("withheld: too few cells")
-    elif finished and cells["classified"] < low_count_cells:
+def counted_cells(slide: Mapping[str, Any]) -> int:
+    """How many cells the reported percentages rest on."""
+    return sum(slide["counts"].values())
+
+
+def remarks(slide: Mapping[str, Any], low_count_cells: int, zone: tzinfo = UTC) -> str:
+    """What a technologist should know about a slide, in a few words; times in that zone."""
+    said = _signatures(slide, zone)
+    cells = slide["cells"]
+    if slide["complete"] is False:
+        said.append(f"incomplete: {cells['total']} of {slide['expected_cells']}")
+    if slide["withheld"] is not None:
+        said.append(f"withheld: {slide['withheld']}")
+    elif slide["state"] in FINISHED and counted_cells(slide) < low_count_cells:
         said.append("low count")
     said += [f"{cells[name]} {name}" for name in ("outside", "misfit", "unreadable") if cells[name]]
     if slide["state"] in {"failed", "listed"} and slide["problems"]:
         said.append(slide["problems"][0]["reason"])
     return "; ".join(said)
+
+
+def _signatures(slide: Mapping[str, Any], zone: tzinfo) -> list[str]:
+    """Who reported the numbers; nothing where the model did."""
+    if slide["reported_by"] != "signature":
+        return []
+    said = [f"{'amended and ' if slide['amended'] else ''}signed by {_by(slide, 'signed', zone)}"]
+    if slide["countersigned_by"] is not None:
+        said.append(f"countersigned by {_by(slide, 'countersigned', zone)}")
+    return [*said, "open for amendment"] if slide["amending"] else said
+
+
+def _by(slide: Mapping[str, Any], did: str, zone: tzinfo) -> str:
+    return f"{slide[f'{did}_by']}, {show_time(datetime.fromisoformat(slide[f'{did}_at']), zone)}"
 
 
 def problems_table(slides: Iterable[Mapping[str, Any]]) -> Table | None:
@@ -232,7 +258,7 @@ def rerun_table(told: Iterable[Mapping[str, Any]]) -> Table:
     table.add_column("By", overflow="fold")
     for heading in _HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Mind", overflow="fold")
+    table.add_column("Notes", overflow="fold")
     for one in told:
         reported, again = one["reported"], one["rerun"]
         who = "people, over " if reported["by"] == "people" else ""
