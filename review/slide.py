@@ -10,6 +10,7 @@ from sqlalchemy import func
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
+from review.after_signing import changed_since, signed_wbc
 from review.identity import gone, refuse_outdated
 from review.refusal import Refused, not_there
 from review.withholding import percent_shown, withheld_words
@@ -161,6 +162,7 @@ class SlideView:
     reviewed: Reviewed
     files: int
     sidecar: dict[str, Any] = field(default_factory=dict)
+    changed_since: str | None = None
 
     @property
     def completeness(self) -> Completeness:
@@ -228,7 +230,7 @@ def load(session: Session, rules: Rules, slide: int, number: int | None = None) 
     cells = cells_of(session, rules, key(revision.id), None if bundle is None else key(bundle.id))
     if revision.number < latest:
         cells = _as_they_were(session, rules, row, revision, cells)
-    wbc = sidecar.get("wbc_10e9_L")
+    wbc = signed_wbc(session, revision)
     return SlideView(
         slide=row,
         source=source,
@@ -243,6 +245,7 @@ def load(session: Session, rules: Rules, slide: int, number: int | None = None) 
         reviewed=judge(cells, rules, wbc),
         files=session.exec(select(func.count()).where(PictureRow.revision == revision.id)).one(),
         sidecar=sidecar,
+        changed_since=changed_since(session, revision),
     )
 
 

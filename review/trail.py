@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlmodel import Session, col, select
 
+from review.after_signing import in_words as changes_in_words
 from smear.kinds import shown
 from smear.review_tables import AuditRow
 from smear.tables import SlideRow
@@ -57,6 +58,8 @@ def in_words(row: AuditRow) -> str:
         return ", ".join(f"{name[0].upper()} {value:g} %" for name, value in percent.items())
     if row.action == "comment":
         return f"“{after.get('text')}”{' on a cell' if after.get('cell') else ''}"
+    if row.action == "sidecar changed":
+        return changes_in_words(before, after)
     parts = [f"{name} {value}" for name, value in after.items() if value is not None]
     was = [f"{name} {value}" for name, value in before.items() if value is not None]
     return ", ".join(parts) if not was else f"{', '.join(was)} → {', '.join(parts)}"

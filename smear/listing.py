@@ -39,6 +39,7 @@ class Listing:
     """What one look at a slide saw. Paths of pictures are relative to `folder`, which is relative to the root.
 
     `signature` changes whenever a name in the slide comes or goes; two equal signatures cost two looks at folder times.
+    `expected` is how many pictures a manifest lists; `other_sidecars` are those that another one goes before.
     """
 
     pictures: tuple[FoundPicture, ...]
@@ -48,6 +49,8 @@ class Listing:
     folder: str = ""
     sidecar_name: str | None = None
     manifest: Stat | None = None
+    expected: int | None = None
+    other_sidecars: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -154,6 +157,7 @@ class Names:
     complete_marker: bool = False
     sidecar_name: str | None = None
     sidecar: Stat | None = None
+    other_sidecars: tuple[str, ...] = ()
     others: dict[str, Stat] = field(default_factory=dict)
 
 
@@ -176,15 +180,24 @@ def names_in(folder: int, prefix: str = "", analyser_class: str | None = None) -
             else:
                 found.others[name] = seen
     found.pictures.sort(key=lambda p: p.path)
-    found.sidecar_name = first_of(found.others, SIDECARS)
-    found.sidecar = found.others[found.sidecar_name] if found.sidecar_name is not None else None
+    sidecars = all_of(found.others, SIDECARS)
+    if sidecars:
+        found.sidecar_name, found.sidecar = sidecars[0], found.others[sidecars[0]]
+        found.other_sidecars = tuple(sidecars[1:])
     return found
 
 
-def first_of(names: dict[str, Stat], wanted: tuple[str, ...]) -> str | None:
-    """The first wanted name that is there, in any case: analysers write from systems that know no difference."""
+def all_of(names: Collection[str], wanted: tuple[str, ...]) -> list[str]:
+    """The wanted names that are there, in the order of `wanted` and in any case: analysers write from systems that know
+    no difference.
+    """
     by_lower = {name.lower(): name for name in sorted(names, reverse=True)}
-    return next((by_lower[name] for name in wanted if name in by_lower), None)
+    return [by_lower[name] for name in wanted if name in by_lower]
+
+
+def first_of(names: Collection[str], wanted: tuple[str, ...]) -> str | None:
+    """The first wanted name that is there, in any case."""
+    return next(iter(all_of(names, wanted)), None)
 
 
 def has_folder(root: Path, folder: str) -> bool:

@@ -71,8 +71,8 @@ def new_identity() -> str:
     return secrets.token_hex(16)
 
 
-def _time(*, nullable: bool) -> Any:
-    return Field(default=None if nullable else ..., sa_column=Column(UtcTime(), nullable=nullable))
+def _time(*, nullable: bool, index: bool = False) -> Any:
+    return Field(default=None if nullable else ..., sa_column=Column(UtcTime(), nullable=nullable, index=index))
 
 
 def _zero() -> Any:
@@ -84,7 +84,7 @@ class SourceRow(SQLModel, table=True):
     """A named root folder.
 
     `watched_by`, `watch_beat` and `watch_token` are the lease of its one active watcher, in the manner of a revision's
-    claim. `scanned_at` is when the whole root was last compared.
+    claim. `scanned_at` is when the whole root was last compared, `ignored` how many files in it no slide takes.
     """
 
     __tablename__ = "sources"
@@ -98,6 +98,7 @@ class SourceRow(SQLModel, table=True):
     watch_token: int = _zero()
     watch_beat: int = _zero()
     scanned_at: datetime | None = _time(nullable=True)
+    ignored: int = _zero()
 
 
 class SlideRow(SQLModel, table=True):
@@ -126,6 +127,11 @@ class RevisionRow(SQLModel, table=True):
     `attempts` counts claims, before any work. `deaths` counts those whose worker died over it, as far as that was not
     somebody's doing outside; from the first on pictures are taken one by one, and `in_hand` is the content that is
     being decoded and classified alone right now.
+
+    `sidecar` holds what is known of the slide beside its pictures; of a manifest's list the number of files, as
+    `expected_cells`. `sidecar_problems` are {"file", "reason"} of what was not understood, `sidecar_stat` tells a
+    sidecar that was rewritten. `changed_after_signing` lists {"at", "before", "after"} of sidecar fields that changed
+    under a signature. `not_kept` is how many of its pictures WNET_PICTURES lacks.
     """
 
     __tablename__ = "revisions"
@@ -142,6 +148,14 @@ class RevisionRow(SQLModel, table=True):
     state: str = Field(default="arriving", max_length=16)
     reason: str | None = None
     sidecar: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    sidecar_problems: list[dict[str, str]] | None = Field(
+        default=None, sa_column=Column(JSON(none_as_null=True), nullable=True)
+    )
+    sidecar_stat: str | None = None
+    changed_after_signing: list[dict[str, Any]] | None = Field(
+        default=None, sa_column=Column(JSON(none_as_null=True), nullable=True)
+    )
+    not_kept: int = _zero()
     signature: str | None = None
     attempts: int = 0
     token: int = 0
@@ -153,7 +167,7 @@ class RevisionRow(SQLModel, table=True):
     arrived_at: datetime = _time(nullable=False)
     settled_at: datetime | None = _time(nullable=True)
     published_at: datetime | None = _time(nullable=True)
-    finished_at: datetime | None = _time(nullable=True)
+    finished_at: datetime | None = _time(nullable=True, index=True)
 
 
 class CellRow(SQLModel, table=True):
@@ -201,6 +215,20 @@ class SuspectRow(SQLModel, table=True):
     quarantined_at: datetime | None = _time(nullable=True)
 
 
+class IgnoredFileRow(SQLModel, table=True):
+    """A file of a source that no slide takes, and why, in words; the first thousand of a source.
+
+    `path` is relative to the source, as it is shown; `area` is the slide's folder it was found in, empty outside.
+    """
+
+    __tablename__ = "ignored_files"
+    source: int = Field(foreign_key="sources.id", primary_key=True)
+    path: str = Field(primary_key=True, max_length=512)
+    area: str
+    reason: str
+    first_seen_at: datetime = _time(nullable=False)
+
+
 class BundleRow(SQLModel, table=True):
     """A bundle that has produced results or may do so. `folder` is its name below WNET_MODELS."""
 
@@ -241,7 +269,10 @@ class PredictionRow(SQLModel, table=True):
 
 
 class DifferentialRow(SQLModel, table=True):
-    """The result of a revision under a bundle, as it was reported then. One row for each (slide, revision, bundle)."""
+    """The result of a revision under a bundle, as it was reported then. One row for each (slide, revision, bundle).
+
+    `files` is the number of picture files it was made from; `total` counts distinct contents. Null in older rows.
+    """
 
     __tablename__ = "differentials"
     __table_args__ = (UniqueConstraint("revision", "bundle"), NUMBERED)
@@ -249,6 +280,7 @@ class DifferentialRow(SQLModel, table=True):
     revision: int = Field(foreign_key="revisions.id")
     bundle: int = Field(foreign_key="bundles.id", index=True)
     backend: str = Field(max_length=64)
+    files: int | None = None
     total: int
     classified: int
     outside: int

@@ -33,6 +33,7 @@ class Known:
     signature: str | None
     finished_at: datetime | None
     folder: str = ""
+    facts_stat: str | None = None
 
 
 def register_source(store: Store, source: Source) -> int:
@@ -91,7 +92,7 @@ def _latest(session: Session, where: Any) -> list[tuple[str, Known]]:
     return [
         (
             s.slide_id,
-            Known(key(s.id), key(r.id), r.number, _state(r), r.signature, r.finished_at, raw(s.folder)),
+            Known(key(s.id), key(r.id), r.number, _state(r), r.signature, r.finished_at, raw(s.folder), r.sidecar_stat),
         )
         for s, r in rows
     ]
@@ -157,16 +158,19 @@ def settle(
     sidecar: dict[str, Any] | None,
     *,
     blood: bool,
+    sidecar_problems: list[dict[str, str]] | None = None,
+    sidecar_stat: str | None = None,
     signature: str | None = None,
     rank: int = 0,
 ) -> None:
     """An arriving revision has settled: to be queued, or only listed where it is no blood smear.
 
-    `signature` stands for what lay in the folder then, should the revision fail without ever being read; `rank` is its
+    `sidecar` and the two after it are a SlideFacts (smear/slide_facts.py), in parts. `signature` stands for what lay in the folder then, should the revision fail without ever being read; `rank` is its
     place in the outbox.
     """
     now = utc_now()
-    values: dict[str, Any] = {"settled_at": now, "sidecar": sidecar, "state": "queued"}
+    values: dict[str, Any] = {"settled_at": now, "state": "queued"}
+    values |= {"sidecar": sidecar, "sidecar_problems": sidecar_problems or None, "sidecar_stat": sidecar_stat}
     values |= {"signature": signature, "rank": rank}
     if not blood:
         values |= {"state": "listed", "reason": "not a blood smear: no differential", "finished_at": now}

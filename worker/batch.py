@@ -17,6 +17,7 @@ from smear.plain import PlainError
 from smear.report import slide_object
 from smear.settings import Settings
 from smear.shipped import shipped_bundle
+from smear.slide_facts import read_facts
 from smear.spreadsheet import inert
 from worker.classify import BadAnswer, SlideResult, classify
 from worker.engines.face import Engine
@@ -116,6 +117,7 @@ class Batch:
             return slide_object(**told, state="listed", problems=why, bundle=self._bundle.bundle_id), None
         try:
             listing = self._layout.look(slide.root, slide.folder)
+            facts = read_facts(slide.root, listing)
             chunks = self._reader.read(slide.root, listing.folder, listing, self._geometry, progress=progress)
             result = classify(
                 chunks,
@@ -132,7 +134,7 @@ class Batch:
         except BadAnswer as error:
             why = [{"file": "", "reason": str(error)}]
             return slide_object(**told, state="failed", problems=why, bundle=self._bundle.bundle_id), None
-        return result.to_object(**told, intervals=self._intervals), result
+        return result.to_object(**told, intervals=self._intervals, facts=facts), result
 
 
 CELL_COLUMNS: Final = (

@@ -112,9 +112,11 @@ def _differential(session: Session, revision: int, bundle: int, result: SlideRes
         select(DifferentialRow).where(DifferentialRow.revision == revision, DifferentialRow.bundle == bundle)
     ).one_or_none()
     counted, reported = result.cell_counts, result.differential
-    sidecar = session.get_one(RevisionRow, revision).sidecar or {}
+    of = session.get_one(RevisionRow, revision)
+    sidecar = of.sidecar or {}
     values: dict[str, Any] = {
         "backend": result.backend,
+        "files": result.picture_files,
         **{name: counted.get(name, 0) for name in ("total", "classified", "outside", "misfit", "unreadable")},
         **reported.counts,
         "percent": reported.percent,
@@ -124,7 +126,7 @@ def _differential(session: Session, revision: int, bundle: int, result: SlideRes
         "corrected_ci95": None if result.corrected_ci95 is None else _lists(result.corrected_ci95),
         "needs_review": result.needs_review,
         "flags": result.flags(intervals, sidecar.get("wbc_10e9_L")),
-        "problems": result.problems,
+        "problems": [*result.problems, *(of.sidecar_problems or [])],
     }
     if row is None:
         row = DifferentialRow(revision=revision, bundle=bundle, created_at=utc_now(), **values)

@@ -154,6 +154,12 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
         )
         if again["slides"]:
             table.add_row("Tried again", f"{again['slides']} slides, up to {again['most_attempts']} times")
+    if told.get("incomplete", {}).get("slides"):
+        table.add_row("Incomplete", f"{told['incomplete']['slides']} slides within {told['incomplete']['days']} days")
+    if told.get("ignored", {}).get("files"):
+        first = told["ignored"]["examples"][:1]
+        example = f", such as {first[0]['file']}: {first[0]['reason']}" if first else ""
+        table.add_row("Ignored", escape(f"{told['ignored']['files']} files{example}"))
     table.add_row("Quarantine", f"{told['quarantine']} pictures" if told.get("quarantine") else "empty")
     if told.get("night"):
         said = told["night"]["reason"] or "done: see `worker models list`"

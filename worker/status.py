@@ -13,6 +13,7 @@ from smear.settings import Settings
 from smear.store import Store, StoreUnavailable, schema_problem
 from smear.tables import RevisionRow, SlideRow, SourceRow, SuspectRow, is_latest_revision, utc_now
 from worker import drift
+from worker.gaps import gaps
 from worker.models import serving
 from worker.queue import depth
 from worker.room import free_bytes, short_of_room
@@ -59,7 +60,7 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
         told["database"] = {"answers": True, "problem": problem}
         if problem is None:
             with store.read() as session:
-                told |= _slides(session)
+                told |= _slides(session) | gaps(session)
                 _scans(session, told["sources"])
                 attention += _news(session, told, settings)
                 unusual = [alarm.sentence for alarm in drift.current(session)]

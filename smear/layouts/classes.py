@@ -51,7 +51,15 @@ class ClassesLayout:
                     times.append(f"{shown(name)}:{time_of(inner)}")
                     pictures += names_in(inner, f"{name}/", shown(name)).pictures
         ordered = tuple(sorted(pictures, key=lambda p: p.path))
-        return Listing(ordered, seen.complete_marker, seen.sidecar, "|".join(times), folder, seen.sidecar_name)
+        return Listing(
+            ordered,
+            seen.complete_marker,
+            seen.sidecar,
+            "|".join(times),
+            folder,
+            seen.sidecar_name,
+            other_sidecars=seen.other_sidecars,
+        )
 
     def has(self, root: Path, folder: str) -> bool:
         """Whether its folder is there."""

@@ -190,6 +190,8 @@ class SourceWatch:
         # What was new meanwhile may lie where the scan had been already: then the next is due sooner.
         self._scan_due = min(self._scan_due, now + self._settings.scan_seconds)
         arrivals.scanned(self._store, self._row)
+        for slide_id, folder in self._looker.facts.rewritten(self._row):
+            self._follow(slide_id, folder, now)
         if self._away:
             log.info("drop folder is back", drop=str(self._source.root))
         self._away = False
