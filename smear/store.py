@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url, text
-from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlmodel import Session
@@ -66,7 +65,6 @@ class Store:
             # Its words would quote what stands there: part of a password, where that holds an @.
             reason = "its port or an option is no number (in a password @ : / are written %40 %3A %2F)"
             raise StoreUnavailable(f"WNET_DATABASE_URL cannot be used: {reason}") from None
-        event.listen(self.engine, "handle_error", _replace_spent_connections)
         if on_server:
             _set_up_postgresql(self.engine)
         else:
@@ -109,6 +107,9 @@ class Store:
             # Without a statement it is the connection that could not be made: an option of the URL is unknown.
             no_option = error.statement is None and type(error).__name__ == "ProgrammingError"
             kind = kind_of(error.orig)
+            if spends_connection(error.orig):
+                # Old connections still answer, and will not do again: behind a proxy a failover cuts none of them.
+                self.engine.dispose()
             if error.connection_invalidated or kind == "away" or no_option:
                 raise StoreUnavailable(str(error.orig)) from error
             if kind == "rejected":
@@ -132,12 +133,6 @@ def _known_driver(url: URL) -> URL:
     if url.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
         raise ArgumentError("the database is SQLite or PostgreSQL: sqlite:///FILE or postgresql+psycopg://HOST/NAME")
     return url
-
-
-def _replace_spent_connections(context: ExceptionContext) -> None:
-    """Have the pool open new connections where the old ones answer, and will not do again (a failover behind a proxy)."""
-    if spends_connection(context.original_exception):
-        context.is_disconnect = True
 
 
 def _set_up_postgresql(engine: Engine) -> None:
