@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from smear.broker_tls import certificates, tls_options
 from smear.listing import compiled
 from smear.plain import PlainError
 from smear.sources import Source, absolute, by_source, geometry_name, layout_name, parse_sources, priority_of
@@ -53,6 +54,8 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(default=10.0, ge=0, allow_inf_nan=False)
     scan_seconds: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     broker_url: str = ""
+    #: The authority that signed the certificate of a `rediss://` server, a PEM file; without it the system's.
+    broker_ca: Path | None = None
     database_url: str = ""
     models: Path | None = None
     #: Where picture files are kept by their content, and for how long; 0 keeps none. Labelled ones stay.
@@ -114,7 +117,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["logfmt", "json"] = "logfmt"
 
-    @field_validator("var", "models", "pictures", "intervals", "base_data")
+    @field_validator("var", "models", "pictures", "intervals", "base_data", "broker_ca")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value if value is None else absolute(value)
@@ -162,7 +165,13 @@ class Settings(BaseSettings):
         except ValueError:
             # Python's words would quote what stands there: part of a password, where that holds a # or a ?.
             raise ValueError("its port is no number (in a password # / ? @ are written %23 %2F %3F %40)") from None
+        tls_options(value, None)
         return value
+
+    @field_validator("broker_ca")
+    @classmethod
+    def _certificates(cls, value: Path | None) -> Path | None:
+        return value if value is None else certificates(value)
 
     @field_validator("nightly_at")
     @classmethod
