@@ -7,7 +7,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -17,7 +17,7 @@ from review.headers import StrictHeaders
 from review.refusal import Refused
 from review.routes import accounts, audit, board, cells, events, files, models, sign_in, slide
 from smear.settings import Settings
-from smear.store import StoreUnavailable
+from smear.store import RowRejected, StoreUnavailable
 
 
 log = structlog.get_logger()
@@ -93,7 +93,7 @@ def _handle_faults(app: FastAPI) -> None:
             return render(request, "refused.html", 503, unasked=True, words=words, denied=False)
         return JSONResponse({"words": words}, 503)
 
-    @app.exception_handler(DataError)
+    @app.exception_handler(RowRejected)
     def _no_text(request: Request, _: Exception) -> Response:
         return _say(request, 422, "This holds characters that cannot be kept.")
 

@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from smear.broker_tls import tls_options
 from smear.settings import Settings
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """What each room's Celery app is configured with."""
+    url, tls = tls_options(settings.broker, settings.broker_ca)
     return {
-        "broker_url": settings.broker,
+        "broker_url": url,
+        # Without it kombu checks no certificate.
+        "broker_use_ssl": tls,
         # JSON alone: a forged pickle would run code. No results: they are rows in the database.
         "task_serializer": "json",
         "accept_content": ["json"],

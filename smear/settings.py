@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from smear.broker_tls import certificates, tls_options
 from smear.listing import compiled
 from smear.local_time import zone
 from smear.plain import PlainError
@@ -54,6 +55,8 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(default=10.0, ge=0, allow_inf_nan=False)
     scan_seconds: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     broker_url: str = ""
+    #: The authority that signed the certificate of a `rediss://` server, a PEM file; without it the system's.
+    broker_ca: Path | None = None
     database_url: str = ""
     models: Path | None = None
     #: Where picture files are kept by their content, and for how long; 0 keeps none. Labelled ones stay.
@@ -119,7 +122,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["logfmt", "json"] = "logfmt"
 
-    @field_validator("var", "models", "pictures", "intervals", "base_data")
+    @field_validator("var", "models", "pictures", "intervals", "base_data", "broker_ca")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value if value is None else absolute(value)
@@ -167,6 +170,7 @@ class Settings(BaseSettings):
         except ValueError:
             # Python's words would quote what stands there: part of a password, where that holds a # or a ?.
             raise ValueError("its port is no number (in a password # / ? @ are written %23 %2F %3F %40)") from None
+        tls_options(value, None)
         return value
 
     @field_validator("timezone")
@@ -175,6 +179,11 @@ class Settings(BaseSettings):
         if value:
             zone(value)
         return value
+
+    @field_validator("broker_ca")
+    @classmethod
+    def _certificates(cls, value: Path | None) -> Path | None:
+        return value if value is None else certificates(value)
 
     @field_validator("nightly_at")
     @classmethod

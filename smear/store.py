@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlmodel import Session
 
+from smear.database_errors import kind_of, spends_connection, why_rejected
 from smear.plain import PlainError
 
 
@@ -40,6 +41,10 @@ NO_DATABASE: Final = "there is no database yet: run `worker migrate` (or `make r
 
 class StoreUnavailable(PlainError):
     """The database does not answer, or not now; trying again later helps."""
+
+
+class RowRejected(PlainError):
+    """The database cannot hold a value: too long, or of characters it has not. Trying again does not help."""
 
 
 class Store:
@@ -74,13 +79,16 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session for reading; raises StoreUnavailable."""
+        """A session for reading; raises StoreUnavailable, RowRejected."""
         with self._session(write=False) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """One transaction: committed at the end, rolled back on any exception; raises StoreUnavailable."""
+        """One transaction: committed at the end, rolled back on any exception; raises StoreUnavailable, RowRejected.
+
+        A constraint that does not hold is an IntegrityError: another process was faster.
+        """
         with self._session(write=True) as session:
             yield session
             session.commit()
@@ -93,14 +101,23 @@ class Store:
                 Session(bind=connection, expire_on_commit=False) as session,
             ):
                 yield session
+        except IntegrityError:
+            raise
         except DBAPIError as error:
-            # DatabaseError itself, of no particular kind: the file is damaged, or no database at all.
-            away = {"OperationalError", "InterfaceError", "DatabaseError"}
             # Without a statement it is the connection that could not be made: an option of the URL is unknown.
             no_option = error.statement is None and type(error).__name__ == "ProgrammingError"
-            if error.connection_invalidated or type(error).__name__ in away or no_option:
+            kind = kind_of(error.orig)
+            if spends_connection(error.orig):
+                # Old connections still answer, and will not do again: behind a proxy a failover cuts none of them.
+                self.engine.dispose()
+            if error.connection_invalidated or kind == "away" or no_option:
                 raise StoreUnavailable(str(error.orig)) from error
+            if kind == "rejected":
+                raise RowRejected(f"the database cannot keep it: {why_rejected(error.orig)}") from error
             raise
+        except (UnicodeEncodeError, OverflowError) as error:
+            # The driver's, before anything was sent, and therefore not wrapped by SQLAlchemy.
+            raise RowRejected(f"the database cannot keep it: {why_rejected(error)}") from error
         except NoConnectionFree as error:
             raise StoreUnavailable("every connection to the database is in use") from error
 

@@ -202,13 +202,14 @@ def let_go(store: Store, claim: Claim) -> None:
     """Put a claim back into the outbox undone, without counting the attempt: its holder was told to stop, or has
     lost the database for a while. Harmless where the claim is over.
     """
+    let_go_of(store, claim.revision, claim.token, claim.attempts)
+
+
+def let_go_of(store: Store, revision: int, token: int, attempts: int) -> None:
+    """As `let_go`, for a claim of which only these numbers are left."""
     with store.write() as session:
-        ours = (
-            RevisionRow.token == claim.token,
-            RevisionRow.state == "queued",
-            col(RevisionRow.claimed_by).is_not(None),
-        )
-        change_revision(session, claim.revision, ours, **_released(), attempts=claim.attempts - 1)
+        ours = (RevisionRow.token == token, RevisionRow.state == "queued", col(RevisionRow.claimed_by).is_not(None))
+        change_revision(session, revision, ours, **_released(), attempts=attempts - 1)
 
 
 def release(store: Store, claim: Claim, *, attempts: int) -> None:

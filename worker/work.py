@@ -14,12 +14,13 @@ from smear.geometry import SIDE_PX, profile
 from smear.intervals import load_intervals
 from smear.layout import Layout, Listing, layout
 from smear.settings import Settings, Source
-from smear.store import Store, StoreUnavailable
+from smear.store import RowRejected, Store, StoreUnavailable
 from worker import ledger, quarantine
 from worker.classify import BadAnswer, classify, infer
 from worker.ending import process_name
 from worker.engines.face import Engine, EngineUnavailable
 from worker.lease import Lease
+from worker.left import LeftClaims
 from worker.ledger import Claim, Fenced
 from worker.models import ServingEngine
 from worker.reading import SlideChanging, SlideReader, SourceAway
@@ -58,7 +59,7 @@ class Work:
         self._sources = {source.name: source for source in settings.sources}
         self._intervals = load_intervals(settings.intervals)
         self._name = process_name(os.getpid())
-        self._left: list[Claim] = []
+        self._left = LeftClaims(store, settings.var / "left")
 
     def warm(self) -> None:
         """Load the engine ahead of the first slide; what stands in its way is said when the slide comes."""
@@ -72,7 +73,7 @@ class Work:
         """
         if not self._wait_for_room():
             return
-        self._let_go_of_what_was_left()
+        self._left.let_go()
         try:
             bundle, engine = self._engine.get()
         except (BadBundle, EngineUnavailable) as error:
@@ -85,9 +86,9 @@ class Work:
             return
         try:
             self._attempt(claim, bundle, engine)
-        except StoreUnavailable:
-            # Also where it was the claim's end that could not be written.
-            self._left.append(claim)
+        except BaseException:
+            # Whatever it was, the claim's end may not have been written.
+            self._left.add(claim)
             raise
 
     def _attempt(self, claim: Claim, bundle: Bundle, engine: Engine) -> None:
@@ -110,6 +111,10 @@ class Work:
             self._hand_back(claim, str(error))
         except StoreUnavailable:
             raise
+        except RowRejected as error:
+            # Trying again would not help, and the other slides go on.
+            log.error("failed", revision=revision, reason=str(error))  # noqa: TRY400 - as above
+            ledger.fail(self._store, claim, str(error))
         except (SystemExit, KeyboardInterrupt):
             # Told to end at once: somebody else may start at once.
             with contextlib.suppress(StoreUnavailable):
@@ -127,12 +132,6 @@ class Work:
                 return False
             self._sleep(ROOM_SECONDS)
         return True
-
-    def _let_go_of_what_was_left(self) -> None:
-        # Else the lease would run out, and be counted as a death that never was.
-        while self._left:
-            ledger.let_go(self._store, self._left[-1])
-            self._left.pop()
 
     def _hand_back(self, claim: Claim, reason: str) -> None:
         if claim.attempts >= self._settings.max_attempts:

@@ -47,6 +47,10 @@ class Reconciler:
             self._publish()
         return due
 
+    def forget_silence(self) -> None:
+        """The database was away: no heartbeat could be written meanwhile, so each has its whole lease again."""
+        self._beats.clear()
+
     def _end_silent_claims(self, now: float) -> None:
         held = {claim.revision: claim for claim in ledger.held(self._store)}
         self._beats = {r: seen for r, seen in self._beats.items() if held.get(r) == seen[0]}
