@@ -9,11 +9,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import IntegrityError
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from review.asking import MustChange, NotSignedIn, render, see_other, wants_page
 from review.desk import Desk
 from review.headers import StrictHeaders
+from review.hosts import LOCAL, HostNames
 from review.refusal import Refused
 from review.routes import accounts, audit, board, cells, events, files, models, sign_in, slide
 from smear.settings import Settings
@@ -47,8 +48,10 @@ def create_app(desk: Desk, settings: Settings) -> FastAPI:
     files.mount(app)
     _handle(app)
     names = [name.strip() for name in settings.review_names.split(",") if name.strip()]
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", settings.review_host, *names])
-    app.add_middleware(StrictHeaders)
+    app.add_middleware(StrictHeaders, names=HostNames([*LOCAL, settings.review_host, *names]))
+    if settings.proxies:
+        # Of those alone it is believed for whom they ask, and whether that was over TLS.
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies))
     return app
 
 

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from smear.broker_tls import certificates, tls_options
 from smear.listing import compiled
 from smear.local_time import zone
+from smear.networks import networks
 from smear.plain import PlainError
 from smear.sources import Source, absolute, by_source, geometry_name, layout_name, parse_sources, priority_of
 
@@ -97,6 +98,9 @@ class Settings(BaseSettings):
     review_host: str = "127.0.0.1"
     review_port: int = Field(default=8321, ge=0, le=65535)
     review_names: str = ""
+    #: The addresses or networks of proxies in front of the page, separated by commas. Of these alone it is believed for
+    #: whom they ask (`X-Forwarded-For`) and whether over TLS (`X-Forwarded-Proto`).
+    review_proxy: str = ""
     #: A session ends after so long without a request, and after twelve hours at the latest.
     session_minutes: float = Field(default=60.0, gt=0, le=1_000_000)
     #: Who signs gives the password again where it was last given longer ago than this; 0 asks each time.
@@ -185,6 +189,12 @@ class Settings(BaseSettings):
     def _certificates(cls, value: Path | None) -> Path | None:
         return value if value is None else certificates(value)
 
+    @field_validator("review_proxy")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        networks(value)
+        return value.strip()
+
     @field_validator("nightly_at")
     @classmethod
     def _time_of_day(cls, value: str) -> str:
@@ -207,6 +217,11 @@ class Settings(BaseSettings):
     def sources(self) -> tuple[Source, ...]:
         """The named roots that WNET_DROP lists."""
         return parse_sources(self.drop, self.var / "drop", self.layout, self.geometry, self.priority)
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The networks of WNET_REVIEW_PROXY."""
+        return networks(self.review_proxy)
 
     @property
     def layout_of_paths(self) -> str:
