@@ -44,9 +44,10 @@ def test_the_number_of_a_deleted_row_is_not_given_out_again(store, source):
 
 
 def test_every_table_whose_numbers_the_database_counts_never_gives_one_twice(sqlite_store):
-    counted = {
-        table.name for table in SQLModel.metadata.sorted_tables if table.autoincrement_column is not None
-    } - {"serving", "audit_head"}  # one row, number 1
+    counted = {table.name for table in SQLModel.metadata.sorted_tables if table.autoincrement_column is not None} - {
+        "serving",
+        "audit_head",
+    }  # one row, number 1
     with sqlite_store.read() as session:
         told = dict(session.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")).all())
     assert {name for name, sql in told.items() if "AUTOINCREMENT" in sql} == counted
@@ -138,7 +139,9 @@ def test_a_database_of_the_version_before_keeps_rows_constraints_indices_and_tri
         for what in ("unique", "indices"):
             told[what].sort()
             # PostgreSQL shows the index of a unique constraint too.
-            told[what] = [one for one in told[what] if not one[0].startswith("uq_")] if what == "indices" else told[what]
+            told[what] = (
+                [one for one in told[what] if not one[0].startswith("uq_")] if what == "indices" else told[what]
+            )
             now_tables[table][what] = [
                 one for one in now_tables[table][what] if what == "unique" or not one[0].startswith("uq_")
             ]
