@@ -19,6 +19,7 @@ from smear.sources import Source
 from smear.store import Store
 from smear.tables import RevisionRow, RevisionState, SlideRow, SourceRow, is_latest_revision, key, utc_now
 from worker import lanes
+from worker.forgetting import must_stay, remove
 from worker.ledger import change_revision
 
 
@@ -142,14 +143,20 @@ def scanned(store: Store, source: int) -> None:
         session.execute(update(SourceRow).where(col(SourceRow.id) == source).values(scanned_at=utc_now()))
 
 
-def forget(store: Store, known: Known) -> None:
-    """Take back the first sight of a slide of which nothing was ever read: its folder only changed its name."""
+def forget(store: Store, known: Known) -> bool:
+    """Take back the first sight of a slide of which nothing was ever read: its folder only changed its name.
+
+    False where it stays: something was read, or a user left a remark on it.
+    """
     with store.write() as session:
-        revision = session.get(RevisionRow, known.revision)
-        if revision is not None and (revision.number, revision.state, revision.attempts) == (1, "arriving", 0):
-            session.delete(revision)
-            session.flush()
-            session.delete(session.get_one(SlideRow, known.slide))
+        # A server locks the row, so that no remark comes in between.
+        free = select(SlideRow.id).where(SlideRow.id == known.slide, ~must_stay()).with_for_update(of=SlideRow)
+        revisions = session.exec(select(RevisionRow).where(RevisionRow.slide == known.slide)).all()
+        unread = [(r.number, r.state, r.attempts) for r in revisions] == [(1, "arriving", 0)]
+        if not unread or session.exec(free).one_or_none() is None:
+            return False
+        remove(session, [known.slide])
+        return True
 
 
 def settle(

@@ -210,10 +210,12 @@ class Looker:
             slide.gone_since = now
         if now - slide.gone_since < self._settings.settle_seconds:
             return "follow"
-        if slide.identity is not None and self._places.get(slide.identity) != slide.folder:
+        renamed = slide.identity is not None and self._places.get(slide.identity) != slide.folder
+        if renamed and arrivals.forget(self._store, known):
             log.info("renamed while it arrived", revision=known.revision)
-            arrivals.forget(self._store, known)
         else:
+            if renamed:
+                reason = "its folder was renamed before its pictures were read"
             log.warning("failed", revision=known.revision, reason=reason)
             arrivals.fail_arriving(self._store, known.revision, reason)
         return "leave"
