@@ -20,10 +20,15 @@ from supervisor.states import SupervisorStates
 from supervisor.supervisord import Supervisor
 from supervisor.xmlrpc import SupervisorTransport
 
+from smear import bundle as bundles
+from smear import extras
 from smear.plain import PlainError
 from smear.settings import BadSettings, Settings, load_settings, private_folder
+from worker.batch import bundle_folder
 from worker.broker import server_program
 from worker.ending import out_of_memory_kills
+from worker.engines.face import EngineUnavailable
+from worker.engines.to_compile import lacking_packages, precisions_to_compile
 from worker.install import prepare
 
 
@@ -211,6 +216,7 @@ def main() -> int:
         if settings.embedded_broker:
             server_program()
         prepare(settings)
+        _check_chosen_precision(settings)
     except (PlainError, OSError) as error:
         print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 2
@@ -227,6 +233,24 @@ def main() -> int:
     ForeverSupervisor(options).main()
     options.end_reports()
     return 0
+
+
+def _check_chosen_precision(settings: Settings) -> None:
+    """Raise EngineUnavailable where the chosen precision needs a compiled form that nothing here could make.
+
+    The service would start and no slide would ever be classified.
+    """
+    if not settings.compile or settings.precision not in {"bf16", "int8"}:
+        return
+    try:
+        served = bundles.load(bundle_folder(settings))
+    except PlainError:
+        return  # `worker status` names it, and the page can take another bundle
+    if lacking := lacking_packages(precisions_to_compile(settings, served)):
+        raise EngineUnavailable(
+            f"WNET_PRECISION={settings.precision} needs a compiled form, which takes packages that are not installed "
+            f"({', '.join(lacking)}): {extras.install_line('engines')}"
+        )
 
 
 def _say_where(settings: Settings) -> None:

@@ -21,7 +21,7 @@ from smear.bundle import Bundle
 from smear.geometry import PROFILES
 from smear.labelled import BadDataFolder
 from smear.plain import PlainError
-from smear.settings import load_settings
+from smear.settings import Settings, load_settings
 from smear.version import program_version
 from worker.engines.face import Engine, EngineUnavailable
 from worker.engines.forms import (
@@ -134,8 +134,9 @@ def verify(
     console = Console(stderr=True)
     with _plain_errors(console), _progress(console) as progress:
         task = progress.add_task("reading the bundle", total=None)
-        served, engines = bundle.load(folder), load_settings().engines_folder
-        runners = _runners(served, engines, engine, console)
+        served, settings = bundle.load(folder), load_settings()
+        engines = settings.engines_folder
+        runners = _runners(served, settings, engine, console)
         calibrated_on = {one.form.calibration for one in stored_forms(engines, served) if isinstance(one, StoredForm)}
         pixels = verification(served, data, geometry, limit, calibrated_on)
         progress.update(task, description=f"reference of {len(pixels.labels)} pictures")
@@ -161,11 +162,11 @@ def inspect(
     """Show a bundle: its training, the engines that run it here, and its compiled forms."""
     console = Console(stderr=True)
     with _plain_errors(console):
-        engines = load_settings().engines_folder
+        settings = load_settings()
         folders = [folder] if folder else _bundles(shipped.folder("models"))
         for path in folders:
             found = bundle.load(path)
-            facts, stored = show.bundle_facts(found, engines), list(stored_forms(engines, found))
+            facts, stored = show.bundle_facts(found, settings), list(stored_forms(settings.engines_folder, found))
             readable = [one for one in stored if isinstance(one, StoredForm)]
             if json:
                 _print_json(facts | {"forms": [show.form_object(one) for one in readable]})
@@ -196,15 +197,17 @@ def _bench(served: Bundle, chosen: Pictures, tell: Any, console: Console) -> Ben
     return Bench(served, load_settings().engines_folder, chosen, logits, default, partial(_say, console))
 
 
-def _runners(served: Bundle, engines: Path, choice: str, console: Console) -> list[tuple[Engine, StoredForm | None]]:
+def _runners(
+    served: Bundle, settings: Settings, choice: str, console: Console
+) -> list[tuple[Engine, StoredForm | None]]:
     """What `verify` compares: what runs without a form beside every form there is, or what serves under one choice.
 
     Why a form does not run here is said and no failure: it may be for another device.
     """
     if choice != "all":
-        return [(open_engine(served, choice, 1, engines), None)]
+        return [(open_engine(served, choice, 1, settings.engines_folder, settings.precision), None)]
     opened: list[tuple[Engine, StoredForm | None]] = [(open_engine(served, "openvino", 1), None)]
-    for stored in stored_forms(engines, served):
+    for stored in stored_forms(settings.engines_folder, served):
         if isinstance(stored, StoredForm):
             try:
                 opened.append((open_stored(stored), stored))

@@ -64,8 +64,11 @@ class Settings(BaseSettings):
     pictures: Path | None = None
     keep_pictures_days: float = Field(default=90.0, ge=0, allow_inf_nan=False)
     engine: Literal["auto", "tensorrt", "openvino", "onnx"] = "auto"
+    #: What results are computed in: the reference precision, so that every host gives the same answer, or another on
+    #: purpose. `auto` is the fastest form that was verified on this host.
+    precision: Literal["fp32", "bf16", "int8", "auto"] = "fp32"
     engine_threads: int = Field(default=0, ge=0, le=1024, description="0: one a core")
-    #: Whether `make run` compiles the bundle that serves for this processor, in the background.
+    #: Whether `make run` compiles, in the background, the forms that WNET_PRECISION needs: none for fp32.
     compile: bool = True
 
     #: A claim on a slide that has shown no heartbeat for this long is taken back (docs/decisions.md).

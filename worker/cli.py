@@ -106,7 +106,9 @@ def classify(
     slides = find_slides(paths, how)
     opened = bundles.load(bundle or bundle_folder(settings))
     try:
-        engine = open_engine(opened, settings.engine, settings.engine_threads, settings.engines_folder)
+        engine = open_engine(
+            opened, settings.engine, settings.engine_threads, settings.engines_folder, settings.precision
+        )
     except EngineUnavailable as error:
         _refuse(f"WNET_ENGINE={settings.engine}: {error}")
     batch = Batch(settings, opened, engine, SlideReader(), how, profile(settings.geometry_of_paths))

@@ -19,7 +19,7 @@ from worker.batch import bundle_folder
 from worker.broker import NoBroker, server_program
 from worker.engines.face import EngineUnavailable
 from worker.engines.forms import BadForm, StoredForm, stored_forms
-from worker.engines.select import open_engine, unfit
+from worker.engines.select import of_precision, open_engine, unfit
 from worker.finding import Finding
 from worker.queue import depth, sender
 from worker.room import short_of_room
@@ -111,7 +111,9 @@ def _bundle_folder(settings: Settings) -> Path:
 def _bundle_and_engine(settings: Settings) -> Finding:
     try:
         bundle = bundles.load(_bundle_folder(settings))
-        engine = open_engine(bundle, settings.engine, settings.engine_threads, settings.engines_folder)
+        engine = open_engine(
+            bundle, settings.engine, settings.engine_threads, settings.engines_folder, settings.precision
+        )
         logits, _ = engine.infer(np.zeros((1, SIDE_PX, SIDE_PX, 3), np.uint8))
     except PlainError as error:
         return Finding("network", "bad", str(error), "install again, or choose another bundle or WNET_ENGINE")
@@ -141,7 +143,7 @@ def _gpu(settings: Settings) -> Finding:
         return Finding("gpu", "good", "no NVIDIA driver here: the CPU is used")
     try:
         bundle = bundles.load(_bundle_folder(settings))
-        name = open_engine(bundle, "tensorrt", 0, settings.engines_folder).name
+        name = open_engine(bundle, "tensorrt", 0, settings.engines_folder, settings.precision).name
     except EngineUnavailable as error:
         instead = "nothing runs, for WNET_ENGINE is tensorrt" if settings.engine == "tensorrt" else "the CPU is used"
         cure = 'see "On a GPU" in the README, or set WNET_ENGINE to auto'
@@ -157,14 +159,16 @@ def _compiled_forms(settings: Settings) -> Finding:
     except PlainError:
         return Finding("compiled forms", "good", "not looked at: the bundle has a finding of its own")
     found = list(stored_forms(settings.engines_folder, bundle))
-    build = "`engine-build build BUNDLE` makes them; without them the bundle's own network runs, slower"
+    build = "`engine-build build BUNDLE` makes them"
+    if not found and settings.precision == "fp32":
+        return Finding("compiled forms", "good", f"none of {bundle.bundle_id}: WNET_PRECISION=fp32 needs none")
     if not found:
         return Finding("compiled forms", "good", f"none of {bundle.bundle_id} yet: {build}")
     told, unusable = [], False
     for one in found:
         try:
             stored = _whole(one)
-            told.append(f"{stored.form.name} ({_standing(stored)})")
+            told.append(f"{stored.form.name} ({_standing(stored, settings)})")
         except BadForm as error:
             unusable = True
             told.append(str(error))
@@ -178,8 +182,10 @@ def _whole(one: StoredForm | BadForm) -> StoredForm:
     return one
 
 
-def _standing(stored: StoredForm) -> str:
+def _standing(stored: StoredForm, settings: Settings) -> str:
     verdict = stored.form.verification
+    if not of_precision([stored], settings.precision):
+        return f"not used: WNET_PRECISION is {settings.precision}"
     if verdict is None:
         return "not verified, so not used"
     if not verdict.ok:

@@ -142,7 +142,7 @@ def _open(store: "Store", settings: Settings, name: str) -> "tuple[Bundle, Engin
 
     known = (Path(name) / bundles.MANIFEST).is_file()
     one = bundles.load(Path(name)) if known else find(store, settings.models_folder, name)[1]
-    return one, open_engine(one, settings.engine, settings.engine_threads, settings.engines_folder)
+    return one, open_engine(one, settings.engine, settings.engine_threads, settings.engines_folder, settings.precision)
 
 
 def _say(before: str, now: str, as_json: bool) -> None:

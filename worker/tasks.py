@@ -60,7 +60,9 @@ def _made() -> Work:
         log.info("waiting for the database", reason=problem)
 
     def open_(bundle: Bundle) -> Engine:
-        return open_engine(bundle, settings.engine, settings.engine_threads, settings.engines_folder)
+        return open_engine(
+            bundle, settings.engine, settings.engine_threads, settings.engines_folder, settings.precision
+        )
 
     serving = ServingEngine(store, settings.models_folder, open_, partial(stamp, settings.engines_folder))
     return Work(settings, store, serving, SlideReader(keep=keeper(settings)), stopping=_stopping)

@@ -31,8 +31,8 @@ class OpenVinoEngine:
     def __init__(self, network: Path | StoredForm, threads: int = 0, precision: Precision | None = None) -> None:
         """A bundle's ONNX file, or a compiled form; `threads` 0: as many as this process may run on.
 
-        `precision` of an ONNX file: bfloat16 where the processor computes in it, else float32, unless it is given.
-        The engine's name says what is computed in.
+        `precision` of an ONNX file: float32, the reference, unless another is given. The engine's name says what is
+        computed in.
         Raises EngineUnavailable, and BadForm for a form whose files are not what its sidecar says.
         """
         threads = threads or len(os.sched_getaffinity(0))
@@ -41,7 +41,7 @@ class OpenVinoEngine:
             precision, shown = network.form.precision, str(network.folder)
             source: tuple[Any, ...] = (network.read(MODEL), ov.Tensor(np.frombuffer(network.read(WEIGHTS), np.uint8)))
         else:
-            precision, shown, source = precision or native_precision(core), network.name, (network,)
+            precision, shown, source = precision or "fp32", network.name, (network,)
         # Without the hint OpenVINO chooses a reduced precision by itself.
         hints = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
@@ -76,9 +76,9 @@ class OpenVinoEngine:
         return logits, features
 
 
-def native_precision(core: ov.Core | None = None) -> Precision:
-    """What an uncompiled network is run in here: bfloat16 where the processor computes in it, else float32."""
-    return "bf16" if "BF16" in (core or ov.Core()).get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+def native_precision() -> Precision:
+    """The least precise floating point this processor computes in: bfloat16 where it does, else float32."""
+    return "bf16" if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
 
 
 def mismatch(stored: StoredForm) -> str | None:
