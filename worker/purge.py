@@ -14,6 +14,8 @@ from typing import Any, Final
 from sqlalchemy import delete
 from sqlmodel import Session, col, exists, func, select
 
+from smear.audit import Actor, append
+from smear.audit_replay import PURGED_SLIDES
 from smear.files import raw
 from smear.layout import layout
 from smear.review_tables import CommentRow, ReviewRow
@@ -34,6 +36,7 @@ from smear.tables import (
 
 #: Slides in one transaction: others write in between.
 BATCH: Final = 100
+_ACTOR: Final = Actor(None, "console", "console")
 #: Ended, and nobody has put a name to it.
 _FORGETTABLE: Final = ("classified", "failed", "listed")
 
@@ -144,8 +147,10 @@ def _forget(store: Store, slides: list[int], before: datetime, *, dry_run: bool)
         )
         slides = [key(slide) for slide in session.exec(still)]
         cells = int(session.exec(select(func.count()).where(col(CellRow.slide).in_(slides))).one())
-        if not dry_run:
+        if slides and not dry_run:
             _delete(session, slides)
+            append(session, _ACTOR, PURGED_SLIDES, after={"slides": slides, "cells": cells},
+                   reason=f"finished before {before:%Y-%m-%d}, and gone from the drop folder")  # fmt: skip
         return len(slides), cells
 
 
