@@ -167,16 +167,16 @@ def _write(
     before: str,
 ) -> None:
     revision = key(view.revision.id)
-    session.add(
-        SignatureRow(
-            revision=revision, user=person.id, role=person.role, meaning=meaning, reason=reason, at=utc_now(),
-            result=result,
-        )
-    )  # fmt: skip
+    signature = SignatureRow(
+        revision=revision, user=person.id, role=person.role, meaning=meaning, reason=reason, at=utc_now(), result=result
+    )
+    session.add(signature)
+    # With its time, so that `verify-audit` finds a signature that was dated back.
+    signed = {"state": "signed", "meaning": meaning, "result": result, "at": signature.at.isoformat()}
     append(
         session, person.actor, "sign" if meaning != "second" else "sign second", slide=key(view.slide.id),
-        revision=revision, before={"state": before}, after={"state": "signed", "meaning": meaning, "result": result},
-        reason=reason, bundle=view.bundle, versions=rules.versions,
+        revision=revision, before={"state": before}, after=signed, reason=reason, bundle=view.bundle,
+        versions=rules.versions,
     )  # fmt: skip
 
 

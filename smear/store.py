@@ -84,6 +84,12 @@ class Store:
             yield session
 
     @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """A session for reading that sees one moment, whatever others write meanwhile; raises StoreUnavailable."""
+        with self._session(write=False, one_moment=True) as session:
+            yield session
+
+    @contextmanager
     def write(self) -> Iterator[Session]:
         """One transaction: committed at the end, rolled back on any exception; raises StoreUnavailable, RowRejected.
 
@@ -94,10 +100,14 @@ class Store:
             session.commit()
 
     @contextmanager
-    def _session(self, *, write: bool) -> Iterator[Session]:
+    def _session(self, *, write: bool, one_moment: bool = False) -> Iterator[Session]:
+        options: dict[str, Any] = {"wnet_write": write}
+        if one_moment and self.engine.dialect.name == "postgresql":
+            # READ COMMITTED shows each statement another moment; a transaction of SQLite shows one anyway.
+            options["isolation_level"] = "REPEATABLE READ"
         try:
             with (
-                self.engine.connect().execution_options(wnet_write=write) as connection,
+                self.engine.connect().execution_options(**options) as connection,
                 Session(bind=connection, expire_on_commit=False) as session,
             ):
                 yield session
