@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlmodel import Session
 
 from smear.plain import PlainError
+from smear.sqlite_file import notice_replacing
 
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Store:
             _set_up_postgresql(self.engine)
         else:
             _set_up_sqlite(self.engine)
+            if self.file is not None:
+                notice_replacing(self.engine, self.file, StoreUnavailable)
 
     @property
     def file(self) -> Path | None:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from smear.plain import PlainError
 from smear.settings import load_settings
-from worker import show, upkeep
+from worker import saving_commands, show, upkeep
 from worker.models_commands import models, rerun
 from worker.terminal import SOME_FAILED, WRONG_CALL, Json, stored_name
 from worker.terminal import err as _err
@@ -37,6 +37,8 @@ app = typer.Typer(
 app.command()(upkeep.status)
 app.command()(upkeep.retry)
 app.command()(upkeep.purge)
+app.command()(saving_commands.backup)
+app.command()(saving_commands.restore)
 app.command()(rerun)
 app.command(hidden=True)(upkeep.died)
 app.add_typer(upkeep.quarantine, name="quarantine")
