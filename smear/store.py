@@ -14,6 +14,7 @@ from sqlmodel import Session
 
 from smear.database_errors import kind_of, spends_connection, why_rejected
 from smear.plain import PlainError
+from smear.sqlite_file import notice_replacing
 
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Store:
             _set_up_postgresql(self.engine)
         else:
             _set_up_sqlite(self.engine)
+            if self.file is not None:
+                notice_replacing(self.engine, self.file, StoreUnavailable)
 
     @property
     def file(self) -> Path | None:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from smear.layout import LAYOUTS
 from smear.plain import PlainError
 from smear.settings import load_settings
-from worker import show, upkeep
+from worker import saving_commands, show, upkeep
 from worker.models_commands import models, rerun
 from worker.results_command import results
 from worker.terminal import CONTEXT, MAINTENANCE, RESULTS, SERVICE, SOME_FAILED, WRONG_CALL, Geometry, Json, Version
@@ -34,6 +34,8 @@ app.command(rich_help_panel=RESULTS)(rerun)
 app.command(rich_help_panel=SERVICE)(upkeep.status)
 app.command(rich_help_panel=SERVICE)(upkeep.retry)
 app.command(rich_help_panel=MAINTENANCE)(upkeep.purge)
+app.command(rich_help_panel=MAINTENANCE)(saving_commands.backup)
+app.command(rich_help_panel=MAINTENANCE)(saving_commands.restore)
 app.command(hidden=True)(upkeep.died)
 app.add_typer(upkeep.quarantine, name="quarantine", rich_help_panel=SERVICE)
 app.add_typer(models, name="models", rich_help_panel=MAINTENANCE)

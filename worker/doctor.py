@@ -14,6 +14,7 @@ from smear.geometry import SIDE_PX
 from smear.plain import PlainError
 from smear.settings import Settings
 from smear.shipped import shipped_bundle
+from smear.sqlite_file import damage
 from smear.store import Store, StoreUnavailable, schema_problem
 from worker.batch import bundle_folder
 from worker.broker import NoBroker, server_program
@@ -78,12 +79,16 @@ def _database(settings: Settings) -> Finding:
         store = Store(settings.database)
         try:
             problem = schema_problem(store)
+            spoilt = damage(store.file) if problem is None and store.file is not None else None
         finally:
             store.close()
     except StoreUnavailable as error:
         return Finding("database", "bad", str(error), "start the database, or correct WNET_DATABASE_URL")
     if problem:
         return Finding("database", "bad", problem, "run `worker migrate`")
+    if spoilt is not None:
+        cure = "stop the service and bring a backup back: `worker restore FILE`"
+        return Finding("database", "bad", f"the file is damaged: {spoilt}", cure)
     return Finding("database", "good", f"{store.engine.dialect.name}, schema up to date")
 
 

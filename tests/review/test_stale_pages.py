@@ -1,4 +1,4 @@
-"""A purge, and another slide after it: no number that a browser, a message or a log knows comes to mean the other slide."""
+"""A purge, and another slide after it: no number that a browser or a message knows comes to mean the other slide."""
 
 import html
 import re
@@ -175,7 +175,7 @@ def test_a_remark_is_kept_with_the_revision_that_the_page_shows(store, jonas):
         assert session.exec(select(CommentRow.revision)).one() == 1
 
 
-# --- every identifier that leaves the process ---------------------------------------------------------------------------
+# --- every identifier that leaves the process -------------------------------------------------------------------------
 
 ROW = "a row's number, which the database never gives out again"
 SAYS_WHAT = "what is wanted, no identifier"

@@ -76,23 +76,25 @@ def older(request, tmp_path):
     store = Store(url)
     command.upgrade(_alembic(store), "0005")
     now = "2031-05-01 12:00:00+00:00" if request.param == "postgresql" else "2031-05-01 12:00:00.000000"
+    statements = f"""
+        INSERT INTO sources (name, layout, geometry) VALUES ('default', 'slides', 'di60');
+        INSERT INTO slides (source_id, slide_id, folder, first_seen_at) VALUES (1, 'S-1', 'S-1', '{now}');
+        INSERT INTO revisions (slide, number, state, sidecar, attempts, token, beat, arrived_at)
+            VALUES (1, 1, 'signed', '{{"order_id": "A-1"}}', 1, 7, 3, '{now}'),
+                   (1, 2, 'queued', NULL, 0, 0, 0, '{now}');
+        INSERT INTO cells (slide, sha256) VALUES (1, '{"a" * 64}');
+        INSERT INTO pictures (revision, path, cell, size, mtime_ns, ctime_ns, inode)
+            VALUES (1, 'c.jpg', 1, 5000000000, 1, 1, '18446744073709551615');
+        INSERT INTO users (name, full_name, role, password_hash, must_change, active, created_at)
+            VALUES ('maria', 'M', 'reviewer', 'x', false, true, '{now}');
+        INSERT INTO signatures (revision, "user", role, meaning, at, result)
+            VALUES (1, 1, 'reviewer', 'signed', '{now}', '{{}}');
+        INSERT INTO audit (number, at, who, role, action, slide, revision, previous_hash, hash)
+            VALUES (1, '{now}', 'maria', 'reviewer', 'sign', 40, 50, '', '');
+    """  # noqa: S608 - our own words
     with store.write() as session:
-        for statement in (
-            "INSERT INTO sources (name, layout, geometry) VALUES ('default', 'slides', 'di60')",
-            f"INSERT INTO slides (source_id, slide_id, folder, first_seen_at) VALUES (1, 'S-1', 'S-1', '{now}')",
-            "INSERT INTO revisions (slide, number, state, sidecar, attempts, token, beat, arrived_at) VALUES"
-            f" (1, 1, 'signed', '{{\"order_id\": \"A-1\"}}', 1, 7, 3, '{now}'), (1, 2, 'queued', NULL, 0, 0, 0, '{now}')",
-            f"INSERT INTO cells (slide, sha256) VALUES (1, '{'a' * 64}')",
-            "INSERT INTO pictures (revision, path, cell, size, mtime_ns, ctime_ns, inode)"
-            " VALUES (1, 'c.jpg', 1, 5000000000, 1, 1, '18446744073709551615')",
-            "INSERT INTO users (name, full_name, role, password_hash, must_change, active, created_at)"
-            f" VALUES ('maria', 'M', 'reviewer', 'x', false, true, '{now}')",
-            'INSERT INTO signatures (revision, "user", role, meaning, at, result)'
-            f" VALUES (1, 1, 'reviewer', 'signed', '{now}', '{{}}')",
-            "INSERT INTO audit (number, at, who, role, action, slide, revision, previous_hash, hash)"
-            f" VALUES (1, '{now}', 'maria', 'reviewer', 'sign', 40, 50, '', '')",
-        ):
-            session.execute(text(statement.replace(":", r"\:")))
+        for statement in statements.strip().split(";\n"):
+            session.execute(text(statement.rstrip(";").replace(":", r"\:")))
     yield store
     store.close()
 
@@ -105,7 +107,9 @@ def described(store):
         tables[name] = {
             "columns": {c["name"]: (str(c["type"]), c["nullable"], str(c["default"])) for c in found.get_columns(name)},
             "primary": found.get_pk_constraint(name)["constrained_columns"],
-            "foreign": sorted((f["name"], f["constrained_columns"], f["referred_table"]) for f in found.get_foreign_keys(name)),
+            "foreign": sorted(
+                (f["name"], f["constrained_columns"], f["referred_table"]) for f in found.get_foreign_keys(name)
+            ),
             "unique": sorted((u["name"], u["column_names"]) for u in found.get_unique_constraints(name)),
             "indices": sorted((i["name"], i["column_names"]) for i in found.get_indexes(name)),
         }  # fmt: skip
@@ -119,7 +123,8 @@ def described(store):
 def rows(store):
     with store.read() as session:
         names = set(inspect(store.engine).get_table_names()) - {"alembic_version", "board_clock"}
-        return {n: [dict(r) for r in session.execute(text(f"SELECT * FROM {n} ORDER BY 1")).mappings()] for n in names}
+        read = {name: session.execute(text(f"SELECT * FROM {name} ORDER BY 1")).mappings() for name in names}  # noqa: S608
+        return {name: [dict(row) for row in found] for name, found in read.items()}
 
 
 def test_a_database_of_the_version_before_keeps_rows_constraints_indices_and_triggers(older, tmp_path):

@@ -1,4 +1,4 @@
-"""Whatever refers to a slide, a revision or a cell is removed with it or makes it stay: for the watcher and for purge."""
+"""Whatever refers to a slide, a revision or a cell is removed with it or makes it stay: for watcher and purge."""
 
 from datetime import timedelta
 
@@ -47,8 +47,8 @@ def old_slide(store, drop):
     source = arrivals.register_source(store, arrivals.Source("default", drop, "slides", "di60"))
     (drop / "another").mkdir()
     with store.write() as session:
-        user = UserRow(name="maria", full_name="M", role="technologist", password_hash="", must_change=False, active=True,
-                       created_at=utc_now())  # fmt: skip
+        user = UserRow(name="maria", full_name="M", role="technologist", password_hash="", must_change=False,
+                       active=True, created_at=utc_now())  # fmt: skip
         bundle = BundleRow(bundle_id="b@1", folder="b", registered_at=utc_now())
         slide = SlideRow(source_id=source, slide_id="old", folder="old", first_seen_at=utc_now())
         session.add_all([user, bundle, slide])
@@ -71,8 +71,8 @@ def old_slide(store, drop):
         session.add(PredictionRow(cell=cell.id, bundle=bundle.id, state="classified"))
         counts = dict.fromkeys(("total", "classified", "outside", "misfit", "unreadable", "neutrophil", "eosinophil",
                                 "basophil", "lymphocyte", "monocyte"), 0)  # fmt: skip
-        session.add(DifferentialRow(revision=revision.id, bundle=bundle.id, backend="f", problems=[], created_at=utc_now(),
-                                    **counts))  # fmt: skip
+        session.add(DifferentialRow(revision=revision.id, bundle=bundle.id, backend="f", problems=[],
+                                    created_at=utc_now(), **counts))  # fmt: skip
         session.execute(
             insert(SQLModel.metadata.tables["reviews"]).values(revision=revision.id, version=1, held_by=user.id)
         )
@@ -111,7 +111,7 @@ def test_whatever_a_person_left_makes_a_slide_stay_whatever_its_state_says(store
     assert counted(store, SlideRow.__table__) == 1
 
 
-# --- the watcher takes back a first sight ------------------------------------------------------------------------------
+# --- the watcher takes back a first sight -----------------------------------------------------------------------------
 
 
 @pytest.fixture
