@@ -126,7 +126,8 @@ def rerun(
     if not as_json:
         out.print(show.rerun_table(told))
     if same:
-        err.print(f"left out: {same.total()} slides that {opened.bundle_id} itself reported", highlight=False)
+        how_many = "1 slide" if same.total() == 1 else f"{same.total()} slides"
+        err.print(f"left out: {how_many} that {opened.bundle_id} itself reported", highlight=False)
     missing = sorted(wanted - done - same.keys())
     for name in missing:
         err.print(f"no finished slide {name!r}", markup=False, highlight=False)

@@ -93,7 +93,7 @@ def remarks(slide: Mapping[str, Any], low_count_cells: int, zone: tzinfo = UTC) 
     elif slide["state"] in FINISHED and counted_cells(slide) < low_count_cells:
         said.append("low count")
     said += [f"{cells[name]} {name}" for name in ("outside", "misfit", "unreadable") if cells[name]]
-    if slide["state"] in {"failed", "listed"} and slide["problems"]:
+    if slide["state"] == "failed" and slide["problems"]:
         said.append(slide["problems"][0]["reason"])
     return "; ".join(said)
 
