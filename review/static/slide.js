@@ -228,9 +228,10 @@ function settle(name, path, told) {
 
 async function sign() {
   const overtaken = async (words) => { await look(); conflict(words ?? "Another user changed this slide just now: look at what is there, then sign."); };
+  const seen = version; // what comes while the dialog is open, the dialog does not show
   await openSigning({
-    address: `/slides/${id}/signing`, version,
-    send: (typed) => post("sign", { revision, version, ...typed }),
+    address: `/slides/${id}/signing`, version: seen,
+    send: (typed) => post("sign", { revision, version: seen, ...typed }),
     signed: () => location.reload(),
     overtaken,
     refused: (status, words) => { leave(status); say(words ?? "That did not work."); },
