@@ -73,7 +73,10 @@ def verify_audit(
     expect: Annotated[str | None, typer.Option(metavar="HASH", help="A line's hash that was written down.")] = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Walk the audit's chain of hashes. Exit code 1 where it is broken. Write the printed hash down, elsewhere."""
+    """Verify the audit's chain of hashes, then compare labels, signatures and states of reviews with its lines.
+
+    Exit code 1 where the chain is broken or a row differs. Write the printed hash down, elsewhere.
+    """
     from smear.audit import verify
 
     with _ready_store(load_settings()) as store:
@@ -81,9 +84,11 @@ def verify_audit(
     if as_json:
         print(json.dumps({"lines": verdict.lines, "head": verdict.head, "problem": verdict.problem}))  # noqa: T201
     elif verdict.problem is None:
+        print(f"{verdict.labels} labels and {verdict.signatures} signatures are as the audit records them")  # noqa: T201
         print(f"{verdict.lines} lines, unbroken; the last one's hash is {verdict.head}")  # noqa: T201
     else:
-        print(f"broken: {verdict.problem}")  # noqa: T201
+        for problem in (verdict.problem, *verdict.further):
+            print(f"broken: {problem}")  # noqa: T201
     if verdict.problem is not None:
         raise typer.Exit(SOME_FAILED)
 
