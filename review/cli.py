@@ -88,9 +88,9 @@ def verify_audit(
         bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
     ] = False,
 ) -> None:
-    """Verify the audit's chain of hashes, and print the hash of its last line to keep elsewhere.
+    """Verify the audit's chain of hashes, then compare labels, signatures and states of reviews with its lines.
 
-    Exit code 1 if the chain is broken.
+    Print the hash of its last line to keep elsewhere. Exit code 1 if the chain is broken or a row differs.
     """
     from smear.audit import verify
 
@@ -99,9 +99,11 @@ def verify_audit(
     if as_json:
         print(json.dumps({"lines": verdict.lines, "head": verdict.head, "problem": verdict.problem}))  # noqa: T201
     elif verdict.problem is None:
+        print(f"{verdict.labels} labels and {verdict.signatures} signatures are as the audit records them")  # noqa: T201
         print(f"{verdict.lines} lines, unbroken; the last one's hash is {verdict.head}")  # noqa: T201
     else:
-        print(f"broken: {verdict.problem}")  # noqa: T201
+        for problem in (verdict.problem, *verdict.further):
+            print(f"broken: {problem}")  # noqa: T201
     if verdict.problem is not None:
         raise typer.Exit(SOME_FAILED)
 

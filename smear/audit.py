@@ -6,7 +6,7 @@ chain itself and in the labels, signatures and states that its lines record (sme
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC
@@ -41,7 +41,7 @@ class Actor:
 class Verdict:
     """What `verify` found: how many lines, the hash of the last, and the first thing that is wrong, in words.
 
-    `further` names more that is wrong, MAX_PROBLEMS at most; `labels` and `signatures` count the rows that were compared.
+    `further` names more that is wrong, MAX_PROBLEMS at most; `labels` and `signatures` count the rows compared.
     """
 
     lines: int
@@ -66,30 +66,54 @@ def append(
     versions: dict[str, Any] | None = None,
 ) -> AuditRow:
     """Add a line in the caller's transaction: it stands or falls with what it tells of."""
+    told = _Told(action, before, after, reason, bundle, versions)
+    (row,) = _append(session, actor, told, [(slide, revision)])
+    return row
+
+
+def append_each(
+    session: Session,
+    actor: Actor,
+    action: str,
+    about: Iterable[tuple[int, int]],
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    reason: str | None = None,
+) -> None:
+    """Add a line for each (slide, revision) of one act on many, in the caller's transaction; many rows in one go."""
+    _append(session, actor, _Told(action, before, after, reason), list(about))
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What lines say that are written together."""
+
+    action: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    reason: str | None
+    bundle: str | None = None
+    versions: dict[str, Any] | None = None
+
+
+def _append(
+    session: Session, actor: Actor, told: _Told, about: Sequence[tuple[int | None, int | None]]
+) -> list[AuditRow]:
     head = session.exec(select(AuditHeadRow).where(AuditHeadRow.id == 1).with_for_update()).one()
-    row = AuditRow(
-        number=head.number + 1,
-        at=utc_now(),
-        user=actor.user,
-        who=actor.who,
-        role=actor.role,
-        action=action,
-        slide=slide,
-        revision=revision,
-        before=before,
-        after=after,
-        reason=reason,
-        bundle=bundle,
-        versions=versions,
-        previous_hash=head.hash,
-        hash="",
-    )
-    row.hash = line_hash(row)
-    head.number, head.hash = row.number, row.hash
-    session.add(row)
+    rows = []
+    for slide, revision in about:
+        row = AuditRow(
+            number=head.number + 1, at=utc_now(), user=actor.user, who=actor.who, role=actor.role, slide=slide,
+            revision=revision, previous_hash=head.hash, hash="", **vars(told),
+        )  # fmt: skip
+        row.hash = line_hash(row)
+        head.number, head.hash = row.number, row.hash
+        rows.append(row)
+    session.add_all(rows)
     session.add(head)
     session.flush()
-    return row
+    return rows
 
 
 def line_hash(row: AuditRow) -> str:
@@ -149,7 +173,7 @@ def _digest(told: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _lines(session: Session) -> Iterator[dict[str, Any]]:
+def _lines(session: Session) -> Generator[dict[str, Any]]:
     """Every line in order, as plain values: as rows of the ORM they would take three times as long."""
     names = list(AuditRow.model_fields)
     lines = select(*(col(getattr(AuditRow, name)) for name in names)).order_by(col(AuditRow.number))

@@ -5,12 +5,13 @@ those that the audit records: a label or a signature can be changed, deleted or 
 Slides are compared in blocks, so memory depends on the block and not on the number of slides or lines.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import func
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from smear.kinds import shown
@@ -29,9 +30,8 @@ _REVIEWED: Final = frozenset({"reviewed", "signed"})
 _SIGNED_BEFORE_LINE: Final = timedelta(seconds=60)
 
 
-@dataclass(frozen=True)
-class _Label:
-    """A cell's label: the audit's last word about it, with the line's number."""
+class _Label(NamedTuple):
+    """A cell's label: the audit's last word about it, with the line's number (0 for a row)."""
 
     line: int
     label: str | None
@@ -94,7 +94,7 @@ class Counted:
     signatures: int = 0
 
 
-def problems(session: Session, purged: Mapping[int, int], counted: Counted) -> Iterator[str]:
+def problems(session: Session, purged: Mapping[int, int], counted: Counted) -> Generator[str]:
     """Each difference between rows and audit, in words, slide by slide.
 
     The chain must have been verified in the same snapshot. `purged` gives the line that records the removal of a slide.
@@ -136,15 +136,14 @@ def _within(column: Any, first: int, last: int | None) -> Any:
 
 def _replayed(session: Session, first: int, last: int | None, purged: Mapping[int, int]) -> _Block:
     block = _Block()
+    a = AuditRow
+    columns: list[Any] = [a.number, a.at, a.user, a.role, a.action, a.slide, a.revision, a.reason, a.after]
     lines = session.execute(
-        select(  # type: ignore[call-overload]
-            AuditRow.number, AuditRow.at, AuditRow.user, AuditRow.role, AuditRow.action, AuditRow.slide,
-            AuditRow.revision, AuditRow.reason, AuditRow.after,
-        )
+        select_columns(*columns)
         .where(_within(col(AuditRow.slide), first, last))
         .order_by(col(AuditRow.slide), col(AuditRow.number))
         .execution_options(yield_per=500)
-    )  # fmt: skip
+    )
     for number, at, user, role, action, slide, revision, reason, after in lines:
         if after is None or revision is None or purged.get(slide, 0) > number:
             continue
@@ -214,16 +213,17 @@ def _labels(
     unknown: dict[int, list[str]] = {}
     changed: dict[int, list[str]] = {}
     missing: dict[int, list[str]] = {}
+    row_of = LabelRow
+    columns: list[Any] = [RevisionRow.slide, CellRow.slide, CellRow.sha256]
+    columns += [row_of.label, row_of.kind, row_of.user, row_of.revision]
     rows = session.execute(
-        select(  # type: ignore[call-overload]
-            RevisionRow.slide, CellRow.slide, CellRow.sha256, LabelRow.label, LabelRow.kind, LabelRow.user,
-            LabelRow.revision,
-        )
+        select_columns(*columns)
+        .select_from(RevisionRow)
         .join(LabelRow, col(LabelRow.revision) == col(RevisionRow.id))
         .join(CellRow, col(CellRow.id) == col(LabelRow.cell), isouter=True)
         .where(_within(col(RevisionRow.slide), first, last))
         .execution_options(yield_per=1000)
-    )  # fmt: skip
+    )
     for of_revision, of_cell, sha256, label, kind, user, revision in rows:
         counted.labels += 1
         told = block.labels.pop((of_cell, sha256), None)
@@ -282,7 +282,8 @@ def _compared(told: list[_Signature], rows: list[_Signature], slides: _Slides) -
             yield f"a signature of {slides.user(rows[0].user)} that the audit does not record"
             rows = rows[1:]
         else:
-            yield f"the signature of {slides.user(told[0].user)} was changed: its {what} is not that of line {told[0].line}"
+            whose = f"the signature of {slides.user(told[0].user)}"
+            yield f"{whose} was changed: its {what} is not that of line {told[0].line}"
             told, rows = told[1:], rows[1:]
 
 

@@ -1,5 +1,6 @@
 """What is kept for how long, who is told what at first start, and that events are found by level."""
 
+import json
 import os
 import socket
 import time
@@ -136,5 +137,10 @@ def test_the_command_line_adds_people_and_verifies_the_audit(desk, settings, mon
     head = said.out.split()[-1]
     assert run("verify-audit", "--expect", head, "--json")[0] == 0
     assert run("verify-audit", "--expect", "0" * 64)[0] == 1
+    add_slide(desk.store, "S-1", cells=[], state="signed")
+    code, said = run("verify-audit")
+    assert (code, said.out) == (1, "broken: slide S-1, revision 1 is signed, and no line of the audit says so\n")
+    code, said = run("verify-audit", "--json")
+    assert (code, set(json.loads(said.out))) == (1, {"lines", "head", "problem"})
     code, said = run("purge-pictures", "--slide", "S-1")
     assert (code, "needs a --reason" in said.err) == (2, True)

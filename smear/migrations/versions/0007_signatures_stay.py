@@ -1,4 +1,4 @@
-"""Signatures stay as they were written: the database refuses to change, delete or replace one, as it does for the audit.
+"""Signatures stay as they were written: the database refuses to change, delete or replace one, as with the audit.
 
 SQLite's INSERT OR REPLACE deletes the old row without firing a DELETE trigger, so an INSERT trigger refuses it, for the
 audit too.
