@@ -47,6 +47,8 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
         ],
         "broker": {"answers": waiting is not None, "waiting": waiting},
         "disk": _disk(settings),
+        "engine": settings.engine,
+        "precision": settings.precision,
     }
     attention += [f"the drop folder {s['drop']} is not there" for s in told["sources"] if not s["there"]]
     if (short := short_of_room(settings)) is not None:
