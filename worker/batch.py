@@ -21,6 +21,7 @@ from smear.slide_facts import read_facts
 from smear.spreadsheet import inert
 from worker.classify import BadAnswer, SlideResult, classify
 from worker.engines.face import Engine
+from worker.memory import OutOfMemory, shortage_named
 from worker.reading import SlideChanging, SlideReader, SourceAway
 
 
@@ -119,19 +120,20 @@ class Batch:
             listing = self._layout.look(slide.root, slide.folder)
             facts = read_facts(slide.root, listing)
             chunks = self._reader.read(slide.root, listing.folder, listing, self._geometry, progress=progress)
-            result = classify(
-                chunks,
-                self._bundle,
-                self._engine,
-                min_cells=self._settings.min_cells,
-                low_count_cells=self._settings.low_count_cells,
-                review_below=self._settings.review_below,
-            )
+            with shortage_named():
+                result = classify(
+                    chunks,
+                    self._bundle,
+                    self._engine,
+                    min_cells=self._settings.min_cells,
+                    low_count_cells=self._settings.low_count_cells,
+                    review_below=self._settings.review_below,
+                )
         except (SourceAway, SlideChanging, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             why = [{"file": "", "reason": f"cannot be read: {reason}"}]
             return slide_object(**told, state="failed", problems=why, bundle=self._bundle.bundle_id), None
-        except BadAnswer as error:
+        except (BadAnswer, OutOfMemory) as error:
             why = [{"file": "", "reason": str(error)}]
             return slide_object(**told, state="failed", problems=why, bundle=self._bundle.bundle_id), None
         return result.to_object(**told, intervals=self._intervals, facts=facts), result

@@ -143,6 +143,7 @@ def claim(store: Store, revision: int, worker: str) -> Claim | None:
             claimed_by=worker,
             token=col(RevisionRow.token) + 1,
             attempts=col(RevisionRow.attempts) + 1,
+            reason=None,
         ):
             return None
         row, slide, source = session.exec(

@@ -31,11 +31,13 @@ def list_(as_json: Json = False) -> None:
 
     settings = load_settings()
     with ready_store(settings) as store:
-        told = listed(store, settings.models_folder)
+        told = listed(store, settings.models_folder) | {"engine": settings.engine, "precision": settings.precision}
     if as_json:
         print_json(told)
         return
     out.print(show.bundles_table(told["bundles"]))
+    line = f"Set here: engine {told['engine']}, precision {told['precision']} (WNET_ENGINE, WNET_PRECISION)"
+    out.print(line, markup=False, highlight=False, soft_wrap=True)
     for one in told["bundles"]:
         if one["scorecard"] and not one["serves"]:
             out.print(show.scorecard_table(one["scorecard"]))

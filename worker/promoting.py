@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from sqlmodel import col, select
 
+from smear import backends, promotion, runs
 from smear import bundle as bundles
-from smear import promotion, runs
 from smear.audit import Actor
 from smear.bundle import BadBundle, Bundle
 from smear.nightly_tables import ScorecardRow
@@ -28,15 +28,20 @@ class NoSuchBundle(PlainError):
 
 
 def listed(store: Store, models: Path) -> dict[str, Any]:
-    """Every registered bundle with its scorecard, what serves, and what came of the latest night."""
+    """Every registered bundle with its scorecard and engines, what serves, and what came of the latest night."""
     with store.read() as session:
         serving = session.get(ServingRow, 1)
         rows = session.exec(select(BundleRow).order_by(col(BundleRow.id))).all()
         cards = session.exec(select(ScorecardRow).order_by(col(ScorecardRow.id).desc())).all()
         latest = runs.latest(session)
         undo = promotion.to_undo(session)
+        engines = backends.by_bundle(session)
     by_bundle = {card.bundle: card for card in reversed(cards) if card.bundle is not None}
-    told = [_told(row, by_bundle.get(key(row.id)), serving, models) for row in rows]
+    told = [
+        _told(row, by_bundle.get(key(row.id)), serving, models)
+        | {"engines": [use.to_object() for use in engines.get(key(row.id), [])]}
+        for row in rows
+    ]
     refused = [
         {"night": card.night, "challenger": card.challenger, "reason": card.reason}
         for card in cards[:_NIGHTS]

@@ -138,6 +138,7 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
     )
     table.add_row("Database", escape(database["problem"]) if database["problem"] else "answers")
     table.add_row("Bundle", told.get("bundle") or "none")
+    table.add_row("Engine", f"{told['engine']}, precision {told['precision']}")
     slides = told.get("slides", {})
     table.add_row("Slides", "  ".join(f"[{_COLOURS.get(s, '')}]{n} {s}[/]" for s, n in slides.items()) or "none yet")
     if told.get("oldest_unfinished_seconds") is not None:
@@ -199,14 +200,25 @@ def findings_table(findings: Iterable[Finding]) -> Table:
 
 
 def bundles_table(bundles: Iterable[Mapping[str, Any]]) -> Table:
-    """A row a bundle: whether it serves, the night it comes from, what its scorecard says."""
+    """A row a bundle: whether it serves, the engines of its results, the night it comes from, its scorecard."""
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("Bundle", "", "Night", "Scorecard"):
+    for heading in ("Bundle", "", "Engine and precision", "Night", "Scorecard"):
         table.add_column(heading, overflow="fold")
     for one in bundles:
         state = Text("serves", "bold green") if one["serves"] else Text("gone", "bold red") if not one["there"] else ""
-        table.add_row(escape(one["bundle"]), state, one["night"] or "", escape(one["reason"] or ""))
+        table.add_row(
+            escape(one["bundle"]), state, _engines(one["engines"]), one["night"] or "", escape(one["reason"] or "")
+        )
     return table
+
+
+def _engines(engines: Iterable[Mapping[str, Any]]) -> str:
+    """Each engine with its precision, and how many results it made."""
+    return "\n".join(
+        escape(f"{use['engine']} {use['precision'] or ''}".strip())
+        + f", {use['results']} result{'' if use['results'] == 1 else 's'}"
+        for use in engines
+    )
 
 
 def scorecard_table(card: Mapping[str, Any]) -> Table:

@@ -12,7 +12,7 @@ from smear import runs
 from smear.settings import Settings
 from smear.store import Store, StoreUnavailable, schema_problem
 from smear.tables import RevisionRow, SlideRow, SourceRow, SuspectRow, is_latest_revision, utc_now
-from worker import drift
+from worker import drift, serving_check
 from worker.gaps import gaps
 from worker.models import serving
 from worker.queue import depth
@@ -48,6 +48,8 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
         ],
         "broker": {"answers": waiting is not None, "waiting": waiting},
         "disk": _disk(settings),
+        "engine": settings.engine,
+        "precision": settings.precision,
     }
     attention += [f"the drop folder {s['drop']} is not there" for s in told["sources"] if not s["there"]]
     if (short := short_of_room(settings)) is not None:
@@ -63,6 +65,7 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
                 told |= _slides(session) | gaps(session)
                 _scans(session, told["sources"])
                 attention += _news(session, told, settings)
+                attention += serving_check.why_slides_wait(session, told, settings)
                 unusual = [alarm.sentence for alarm in drift.current(session)]
                 told["drift"] = {"days": drift.days(session), "alarms": unusual}
                 told["night"] = _night(session)

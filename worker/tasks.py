@@ -15,6 +15,7 @@ from smear.settings import load_settings
 from smear.store import Store, wait_for_schema
 from smear.tables import utc_now
 from worker.drift import note
+from worker.engine_audit import note_engine
 from worker.engines.face import Engine
 from worker.engines.forms import stamp
 from worker.engines.select import open_engine
@@ -64,7 +65,8 @@ def _made() -> Work:
             bundle, settings.engine, settings.engine_threads, settings.engines_folder, settings.precision
         )
 
-    serving = ServingEngine(store, settings.models_folder, open_, partial(stamp, settings.engines_folder))
+    stamped, opened = partial(stamp, settings.engines_folder), partial(note_engine, store)
+    serving = ServingEngine(store, settings.models_folder, open_, stamped, opened)
     return Work(settings, store, serving, SlideReader(keep=keeper(settings)), stopping=_stopping)
 
 

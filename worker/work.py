@@ -15,13 +15,14 @@ from smear.intervals import load_intervals
 from smear.layout import Layout, Listing, layout
 from smear.settings import Settings, Source
 from smear.store import RowRejected, Store, StoreUnavailable
-from worker import ledger, quarantine
+from worker import ledger, quarantine, waiting
 from worker.classify import BadAnswer, classify, infer
 from worker.ending import process_name
 from worker.engines.face import Engine, EngineUnavailable
 from worker.lease import Lease
 from worker.left import LeftClaims
 from worker.ledger import Claim, Fenced
+from worker.memory import MemoryWait, OutOfMemory, shortage_named
 from worker.models import ServingEngine
 from worker.reading import SlideChanging, SlideReader, SourceAway
 from worker.record import record
@@ -60,25 +61,32 @@ class Work:
         self._intervals = load_intervals(settings.intervals)
         self._name = process_name(os.getpid())
         self._left = LeftClaims(store, settings.var / "left")
+        self._memory = MemoryWait(stopping, sleep)
 
     def warm(self) -> None:
-        """Load the engine ahead of the first slide; what stands in its way is said when the slide comes."""
-        with contextlib.suppress(BadBundle, EngineUnavailable, StoreUnavailable):
-            self._engine.get()
+        """Load the engine ahead of the first slide; what stands in its way is logged now, and again for each slide."""
+        with contextlib.suppress(StoreUnavailable):
+            try:
+                self._serving()
+            except (BadBundle, EngineUnavailable, OutOfMemory) as error:
+                log.error("cannot classify on this host", reason=str(error))  # noqa: TRY400 - the reason says it all
 
     def do(self, revision: int) -> None:
         """Classify one revision. A message for what is done, gone or somebody else's is no work at all.
 
         Raises StoreUnavailable; the claim, if there was one, is let go of once the database is back, or runs out.
         """
-        if not self._wait_for_room():
+        if not (self._wait_for_room() and self._memory.wait()):
             return
         self._left.let_go()
         try:
-            bundle, engine = self._engine.get()
-        except (BadBundle, EngineUnavailable) as error:
+            bundle, engine = self._serving()
+        except (BadBundle, EngineUnavailable, OutOfMemory) as error:
             # Nothing is wrong with the slide, so no attempt is counted: it waits for another host, or for the cure.
             log.error("cannot classify on this host", reason=str(error))  # noqa: TRY400 - the reason says it all
+            if isinstance(error, OutOfMemory):
+                self._memory.shortage()
+            waiting.note(self._store, revision, str(error))
             return
         claim = ledger.claim(self._store, revision, self._name)
         if claim is None:
@@ -95,7 +103,16 @@ class Work:
         """One attempt at a claimed slide, and what is to become of the claim whatever comes between."""
         revision = claim.revision
         try:
-            self._do_claimed(claim, bundle, engine)
+            with shortage_named(unless=(StoreUnavailable,)):
+                self._do_claimed(claim, bundle, engine)
+            self._memory.over()
+        except OutOfMemory as error:
+            # The host's condition: the slide goes back as if it had never been claimed, perhaps to a better host.
+            self._memory.shortage()
+            log.warning("not enough memory", revision=revision, reason=str(error), wait_seconds=self._memory.seconds)
+            self._engine.forget()
+            ledger.let_go(self._store, claim)
+            waiting.note(self._store, revision, str(error))
         except Fenced:
             log.warning("result dropped: the claim was taken back", revision=revision, token=claim.token)
         except SlideChanging:
@@ -124,6 +141,10 @@ class Work:
             # A bug of ours over one slide: it is recorded on that slide, and the others go on.
             log.exception("a fault of this program", revision=revision, attempt=claim.attempts)
             self._hand_back(claim, f"a fault of this program ({type(error).__name__}); its log has the details")
+
+    def _serving(self) -> tuple[Bundle, Engine]:
+        with shortage_named(unless=(StoreUnavailable,)):
+            return self._engine.get()
 
     def _wait_for_room(self) -> bool:
         """Until the disk has room; False where this process was told to stop meanwhile."""

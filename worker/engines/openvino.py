@@ -1,7 +1,9 @@
 """OpenVINO on the CPU: the engine of every host without a GPU."""
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -51,8 +53,7 @@ class OpenVinoEngine:
         try:
             compiled = core.compile_model(core.read_model(*source), "CPU", hints)
         except RuntimeError as error:
-            reason = [line for line in str(error).splitlines() if line.strip()][-1]
-            raise EngineUnavailable(f"OpenVINO cannot compile {shown}: {reason}") from None
+            raise EngineUnavailable(f"OpenVINO cannot compile {shown}: {_last_line(error)}") from None
         # A processor without bfloat16 computes in float32 all the same, and OpenVINO does not say so by itself.
         emulated = precision == "bf16" and compiled.get_property("INFERENCE_PRECISION_HINT") != ov.Type.bf16
         self.name = f"openvino-{'fp32' if emulated else precision}"
@@ -64,7 +65,7 @@ class OpenVinoEngine:
         """See `Engine.infer`."""
         check_images(images)
         logits, features = empty_answer(len(images))
-        with self._turn:
+        with self._turn, _failure_named():
             # As many requests for each stream, of the same size: all streams end together.
             rounds = -(-len(images) // (self._streams * LARGEST_BATCH))
             size = -(-len(images) // max(rounds * self._streams, 1))
@@ -74,6 +75,19 @@ class OpenVinoEngine:
                 self._requests.start_async({"images": images[part]}, (logits[part], features[part]), share_inputs=True)
             self._requests.wait_all()
         return logits, features
+
+
+@contextlib.contextmanager
+def _failure_named() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise EngineUnavailable(f"OpenVINO failed at its work: {_last_line(error)}") from error
+
+
+def _last_line(error: RuntimeError) -> str:
+    """What OpenVINO says in the end; before it stand the places in its source."""
+    return [line.strip() for line in str(error).splitlines() if line.strip()][-1]
 
 
 def native_precision() -> Precision:
