@@ -23,9 +23,10 @@ _NAMES: Final = {
 def signed_wbc(session: Session, revision: RevisionRow) -> float | None:
     """The WBC count (10^9 cells a litre) that a revision's numbers rest on: the signed one while it is signed."""
     if revision.state == "signed" and (signature := _latest_signature(session, revision)) is not None:
-        wbc: float | None = signature.result.get("wbc_10e9_L")
-        return wbc
-    wbc = (revision.sidecar or {}).get("wbc_10e9_L")
+        told = signature.result
+    else:
+        told = revision.sidecar or {}
+    wbc: float | None = told.get("wbc_10e9_L")
     return wbc
 
 

@@ -16,7 +16,7 @@ from review.desk import Desk
 from review.headers import StrictHeaders
 from review.hosts import LOCAL, HostNames
 from review.refusal import Refused
-from review.routes import accounts, audit, board, cells, events, files, models, sign_in, slide
+from review.routes import accounts, audit, board, cells, events, files, ignored, models, sign_in, slide
 from smear.settings import Settings
 from smear.store import RowRejected, StoreUnavailable
 
@@ -43,7 +43,7 @@ def create_app(desk: Desk, settings: Settings) -> FastAPI:
     )
     app.state.desk = desk
     # Looked through in this order: what is asked for most comes first.
-    for routes in (cells, slide, board, events, sign_in, accounts, audit, models, files):
+    for routes in (cells, slide, board, events, sign_in, accounts, audit, models, ignored, files):
         app.include_router(routes.router)
     files.mount(app)
     _handle(app)

@@ -15,6 +15,26 @@ from smear.sidecar import SIDECARS
 
 #: Files that are taken for pictures; what is inside decides what they are.
 PICTURE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+#: Pictures and slides of formats that nothing here reads, and what holds files packed: named as what they are.
+_OTHER_PICTURES: Final = frozenset(
+    {
+        ".heic",
+        ".heif",
+        ".webp",
+        ".gif",
+        ".avif",
+        ".jp2",
+        ".jxl",
+        ".svg",
+        ".psd",
+        ".dng",
+        ".raw",
+        ".dcm",
+        ".svs",
+        ".ndpi",
+    }
+)
+_ARCHIVES: Final = frozenset({".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst"})
 COMPLETE_MARKER: Final = ".complete"
 #: As the table of slides holds it.
 MAX_SLIDE_ID: Final = 255
@@ -118,10 +138,14 @@ def is_picture(name: str) -> bool:
 
 def slide_name(name: str) -> str:
     """A folder's name as a slide_id: text, and cut where it is longer than the table of slides holds."""
-    text = shown(name)
-    if len(text) <= MAX_SLIDE_ID:
+    return cut(shown(name), MAX_SLIDE_ID)
+
+
+def cut(text: str, length: int) -> str:
+    """A text of at most `length` characters; a longer one ends with 16 digits of its hash, so that no two are alike."""
+    if len(text) <= length:
         return text
-    return f"{text[: MAX_SLIDE_ID - 17]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"{text[: length - 17]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def unused_name(how: Layout, slide_id: str, folder: str, used: Collection[str]) -> str:
@@ -236,6 +260,10 @@ def stranger_by_name(path: str) -> str | None:
         return "its name, or a folder's, begins with a dot: hidden"
     if not is_picture(parts[-1]):
         suffix = PurePosixPath(path).suffix
+        if suffix.lower() in _ARCHIVES:
+            return "an archive: unpack it"
+        if suffix.lower() in _OTHER_PICTURES:
+            return f"this format is not read: {shown(suffix)} is none of {', '.join(sorted(PICTURE_SUFFIXES))}"
         return f"no picture: {shown(suffix) or 'no suffix'} is none of {', '.join(sorted(PICTURE_SUFFIXES))}"
     return None
 

@@ -67,9 +67,9 @@ def understand(data: bytes, name: str = "slide.json") -> Understood:
     root, or its attributes. CSV: a line of names and a line of values, parted by commas or semicolons.
     """
     kind = name.rpartition(".")[2].lower()
+    if len(data) > MAX_SIDECAR_BYTES:
+        return Understood(None, (f"it is not understood and not used: larger than {MAX_SIDECAR_BYTES // 1024} KB",))
     try:
-        if len(data) > MAX_SIDECAR_BYTES:
-            raise _NotUnderstood(f"it is larger than {MAX_SIDECAR_BYTES // 1024} KB")
         fields = {"json": _from_json, "xml": _from_xml, "csv": _from_csv}[kind](data)
     except _NotUnderstood as error:
         return Understood(None, (f"it is not understood and not used: {error}",))

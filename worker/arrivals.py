@@ -172,8 +172,8 @@ def settle(
 ) -> None:
     """An arriving revision has settled: to be queued, or only listed where it is no blood smear.
 
-    `sidecar` and the two after it are a SlideFacts (smear/slide_facts.py), in parts. `signature` stands for what lay in the folder then, should the revision fail without ever being read; `rank` is its
-    place in the outbox.
+    `sidecar` and the two named after it are a SlideFacts (smear/slide_facts.py), in parts. `signature` stands for what
+    lay in the folder then, should the revision fail without ever being read; `rank` is its place in the outbox.
     """
     now = utc_now()
     values: dict[str, Any] = {"settled_at": now, "state": "queued"}

@@ -22,6 +22,8 @@ from worker.engines.face import EngineUnavailable
 from worker.engines.forms import BadForm, StoredForm, stored_forms
 from worker.engines.select import of_precision, open_engine, unfit
 from worker.finding import Finding
+from worker.gaps import not_kept_words, pictures_not_kept
+from worker.keeping import folder_problem
 from worker.queue import depth, sender
 from worker.room import short_of_room
 from worker.watch.observe import on_network
@@ -34,8 +36,8 @@ _NVIDIA: Final = Path("/proc/driver/nvidia/version")
 def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything the service stands on, one thing after the other."""
     looks: tuple[Callable[[Settings], Finding], ...] = (
-        _python, _state_folder, _drop_folders, _database, _broker, _bundle_and_engine, _compiled_forms, _gpu,
-        _events,
+        _python, _state_folder, _drop_folders, _database, _kept_pictures, _broker, _bundle_and_engine,
+        _compiled_forms, _gpu, _events,
     )  # fmt: skip
     for look in looks:
         yield look(settings)
@@ -90,6 +92,23 @@ def _database(settings: Settings) -> Finding:
         cure = "stop the service and bring a backup back: `worker restore FILE`"
         return Finding("database", "bad", f"the file is damaged: {spoilt}", cure)
     return Finding("database", "good", f"{store.engine.dialect.name}, schema up to date")
+
+
+def _kept_pictures(settings: Settings) -> Finding:
+    if settings.keep_pictures_days <= 0:
+        return Finding("kept pictures", "good", "none are kept: WNET_KEEP_PICTURES_DAYS is 0")
+    cure = "mount or make it, let this user write there, make room; pictures are filled in while the source has them"
+    there = settings.pictures_folder.exists() or settings.pictures is not None
+    if there and (problem := folder_problem(settings, probe=True)) is not None:
+        return Finding("kept pictures", "bad", problem, cure)
+    try:
+        lost = pictures_not_kept(settings)
+    except StoreUnavailable:
+        lost = None  # the database has a finding of its own
+    if lost is not None and lost["pictures"]:
+        found = f"{not_kept_words(lost)} in {settings.pictures_folder}"
+        return Finding("kept pictures", "bad", found, cure)
+    return Finding("kept pictures", "good", f"{settings.pictures_folder}, for {settings.keep_pictures_days:g} days")
 
 
 def _broker(settings: Settings) -> Finding:

@@ -23,15 +23,32 @@ from worker.classify import Cell, SlideResult
 from worker.ledger import Claim, Fenced
 
 
-def record(store: Store, claim: Claim, result: SlideResult, signature: str, intervals: Intervals = ADULT) -> None:
+def record(
+    store: Store,
+    claim: Claim,
+    result: SlideResult,
+    signature: str,
+    intervals: Intervals = ADULT,
+    *,
+    not_kept: int = 0,
+) -> None:
     """Store pictures, cells, predictions and differential, and end the claim; raises Fenced and writes nothing
-    where the claim was taken back. `signature` is the folder's, from before it was read.
+    where the claim was taken back. `signature` is the folder's, from before it was read; `not_kept` of its pictures
+    could not be kept.
     """
     with store.write() as session:
-        write(session, claim, result, signature, intervals)
+        write(session, claim, result, signature, intervals, not_kept=not_kept)
 
 
-def write(session: Session, claim: Claim, result: SlideResult, signature: str, intervals: Intervals = ADULT) -> None:
+def write(
+    session: Session,
+    claim: Claim,
+    result: SlideResult,
+    signature: str,
+    intervals: Intervals = ADULT,
+    *,
+    not_kept: int = 0,
+) -> None:
     """Every row of a result, in a transaction that is still open; raises Fenced.
 
     The revision's row comes first: whoever else would write to it waits, and nobody waits the other way round. Rows
@@ -47,6 +64,7 @@ def write(session: Session, claim: Claim, result: SlideResult, signature: str, i
             in_hand=None,
             finished_at=func.coalesce(col(RevisionRow.finished_at), utc_now()),
             signature=signature,
+            not_kept=not_kept,
         )
     )
     if ended.rowcount != 1:  # type: ignore[attr-defined]

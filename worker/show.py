@@ -155,12 +155,8 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
         )
         if again["slides"]:
             table.add_row("Tried again", f"{again['slides']} slides, up to {again['most_attempts']} times")
-    if told.get("incomplete", {}).get("slides"):
-        table.add_row("Incomplete", f"{told['incomplete']['slides']} slides within {told['incomplete']['days']} days")
-    if told.get("ignored", {}).get("files"):
-        first = told["ignored"]["examples"][:1]
-        example = f", such as {first[0]['file']}: {first[0]['reason']}" if first else ""
-        table.add_row("Ignored", escape(f"{told['ignored']['files']} files{example}"))
+    for name, said in _gaps(told):
+        table.add_row(name, escape(said))
     table.add_row("Quarantine", f"{told['quarantine']} pictures" if told.get("quarantine") else "empty")
     if told.get("night"):
         said = told["night"]["reason"] or "done: see `worker models list`"
@@ -174,6 +170,17 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
     console.print(table)
     for line in told["needs_attention"]:
         console.print(f"[bold red]![/] {escape(line)}")
+
+
+def _gaps(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is missing without anything having failed: slides that are not complete, files that no slide takes."""
+    said = []
+    if (incomplete := told.get("incomplete")) and incomplete["slides"]:
+        said.append(("Incomplete", f"{incomplete['slides']} slides within {incomplete['days']} days"))
+    if (ignored := told.get("ignored")) and ignored["files"]:
+        example = "".join(f", such as {one['file']}: {one['reason']}" for one in ignored["examples"][:1])
+        said.append(("Ignored", f"{ignored['files']} files{example}"))
+    return said
 
 
 def quarantine_table(entries: Iterable[Mapping[str, Any]]) -> Table:

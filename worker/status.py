@@ -12,8 +12,7 @@ from smear import runs
 from smear.settings import Settings
 from smear.store import Store, StoreUnavailable, schema_problem
 from smear.tables import RevisionRow, SlideRow, SourceRow, SuspectRow, is_latest_revision, utc_now
-from worker import drift, serving_check
-from worker.gaps import gaps
+from worker import drift, gaps, serving_check
 from worker.models import serving
 from worker.queue import depth
 from worker.room import free_bytes, short_of_room
@@ -62,9 +61,9 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
         told["database"] = {"answers": True, "problem": problem}
         if problem is None:
             with store.read() as session:
-                told |= _slides(session) | gaps(session)
+                told |= _slides(session) | gaps.gaps(session)
                 _scans(session, told["sources"])
-                attention += _news(session, told, settings)
+                attention += _news(session, told, settings) + gaps.attention(told, settings)
                 attention += serving_check.why_slides_wait(session, told, settings)
                 unusual = [alarm.sentence for alarm in drift.current(session)]
                 told["drift"] = {"days": drift.days(session), "alarms": unusual}

@@ -67,7 +67,8 @@ def _made() -> Work:
 
     stamped, opened = partial(stamp, settings.engines_folder), partial(note_engine, store)
     serving = ServingEngine(store, settings.models_folder, open_, stamped, opened)
-    return Work(settings, store, serving, SlideReader(keep=keeper(settings)), stopping=_stopping)
+    keep = keeper(settings)
+    return Work(settings, store, serving, SlideReader(keep=keep), not_kept=keep.not_kept, stopping=_stopping)
 
 
 def _stopping() -> bool:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
@@ -42,6 +42,7 @@ class Work:
     """Classifies slides by their revision's row number. One a process, shared by the process's threads.
 
     `room` is asked before each claim; while there is none the message waits here, `stopping` says for how long.
+    `not_kept` says how many of some contents (SHA-256) the reader's `keep` could not keep.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Work:
         reader: SlideReader,
         *,
         room: Room | None = None,
+        not_kept: Callable[[Iterable[str]], int] = lambda _: 0,
         stopping: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._settings, self._store, self._engine, self._reader = settings, store, engine, reader
+        self._not_kept = not_kept
         self._room, self._stopping, self._sleep = room or Room(settings), stopping, sleep
         self._sources = {source.name: source for source in settings.sources}
         self._intervals = load_intervals(settings.intervals)
@@ -194,7 +197,8 @@ class Work:
                 review_below=self._settings.review_below,
             )
             lease.progress()
-            record(self._store, claim, result, listing.signature, self._intervals)
+            missed = self._not_kept(cell.sha256 for cell in result.cells if cell.sha256)
+            record(self._store, claim, result, listing.signature, self._intervals, not_kept=missed)
         log.info(
             "failed" if result.failure else "classified",
             revision=claim.revision,

@@ -9,6 +9,7 @@ from review import board
 from review.asking import MAX_ROW, desk_of, reader, render, writer
 from review.board import Show, Sort
 from review.identity import IdentityInAddress
+from review.notices import notices
 from review.people import Person
 from review.retrying import retry
 from review.words import typed
@@ -93,4 +94,4 @@ def _told(request: Request, show: Show, q: str, sort: Sort, source: int | None, 
 def _health(request: Request) -> dict[str, Any]:
     desk = desk_of(request)
     with desk.store.read() as session:
-        return {"health": board.health(session, desk.zone)}
+        return {"health": board.health(session, desk.zone), "notices": notices(session)}

@@ -81,7 +81,7 @@ class ClassesLayout:
             return why
         match len(PurePosixPath(path).parts):
             case 1:
-                return "it lies outside every slide's folder"
+                return "a picture outside every slide's folder"
             case 2:
                 return "it lies in the slide's folder, but in no class's"
             case 3:

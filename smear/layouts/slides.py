@@ -86,7 +86,7 @@ class SlidesLayout:
             return why
         match len(PurePosixPath(path).parts):
             case 1:
-                return "it lies outside every slide's folder"
+                return "a picture outside every slide's folder"
             case 2:
                 return None
             case _:

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from smear.completeness import Completeness
 from smear.files import shown
@@ -15,9 +15,7 @@ from smear.listing import unused_name
 from smear.settings import Settings
 from smear.slide_facts import read_facts
 from smear.sources import Source
-
-
-_LINK: Final = "a link: links are not followed"
+from worker.watch.strays import LINK
 
 
 @dataclass(frozen=True)
@@ -155,5 +153,5 @@ def _kind(path: Path, wanted: Callable[[int], bool]) -> str | None:
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     if stat.S_ISLNK(kind):
-        return _LINK
+        return LINK
     return None if wanted(kind) else "not a plain file"

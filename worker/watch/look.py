@@ -21,9 +21,11 @@ from worker.lanes import rank
 from worker.watch.changes import Recorded, Unchanged, any_new_content, recorded
 from worker.watch.express import Express
 from worker.watch.facts import FactsWatch
+from worker.watch.ignored import IgnoredFiles
 from worker.watch.known import Verified
 from worker.watch.observe import identity_of
 from worker.watch.settle import Settling
+from worker.watch.strays import inside
 
 
 log: Final = structlog.get_logger()
@@ -64,6 +66,8 @@ class Looker:
         self._unchanged = Unchanged()
         self._express = Express()
         self.facts = FactsWatch(store, source.root, settings)
+        still = settings.settle_seconds
+        self.ignored = IgnoredFiles(store, row, source.root, still, still + settings.scan_seconds)
         self._places: OrderedDict[tuple[int, int], str] = OrderedDict()
         #: The fingerprint of each of the slides that ended last, by (slide_id, folder).
         self.latest: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -84,6 +88,7 @@ class Looker:
         self._place(slide)
         if known is None:
             if not listing.pictures and not listing.complete_marker:
+                self._note_ignored(slide, listing, now)
                 return "leave"
             known = arrivals.open_slide(self._store, self._row, slide.slide_id, slide.folder)
             log.info("arriving", revision=known.revision)
@@ -142,9 +147,16 @@ class Looker:
         if (due := self.facts.waits_until(slide.folder, known, listing, before, now)) is not None:
             slide.due = due
             return "follow"
+        self._note_ignored(slide, listing, now)
         self._verified.put(slide.folder, listing.signature)
         self._note_latest(slide, listing)
         return "leave"
+
+    def _note_ignored(self, slide: Followed, listing: Listing, now: float) -> None:
+        """What lies in a slide's folder and is none of it. In layout `flat` slides have no folders."""
+        if listing.folder == slide.folder:
+            found = inside(self._source.root, slide.folder, self.layout, pictures=bool(listing.pictures))
+            self.ignored.found(slide.folder, found, now)
 
     def _note_latest(self, slide: Followed, listing: Listing) -> None:
         self.latest[slide.slide_id, slide.folder] = listing.fingerprint
@@ -177,6 +189,7 @@ class Looker:
             rank=rank(self._source.priority, express=first),
         )
         self._note_latest(slide, listing)
+        self._note_ignored(slide, listing, now)
         log.info("settled", revision=known.revision, blood=blood)
 
     def _place(self, slide: Followed) -> None:

@@ -20,9 +20,7 @@ from worker.watch.look import settled_signature
 
 
 _BATCH = 500
-Verdict = Literal[
-    "same", "new", "changed", "sidecar changed", "under way", "left alone", "cannot be read", "away"
-]
+Verdict = Literal["same", "new", "changed", "sidecar changed", "under way", "left alone", "cannot be read", "away"]
 
 
 @dataclass(frozen=True)
@@ -97,9 +95,7 @@ class Rescan:
         arrivals.open_revision(self._store, known)
         return "changed", "its files hold what was not classified"
 
-    def _compare_sidecar(
-        self, listing: Listing, known: Known, before: dict[str, Recorded]
-    ) -> tuple[Verdict, str]:
+    def _compare_sidecar(self, listing: Listing, known: Known, before: dict[str, Recorded]) -> tuple[Verdict, str]:
         stat = facts_stat(listing)
         all_there = before.keys() <= {shown(picture.path) for picture in listing.pictures}
         if (stat == known.facts_stat and not self._by_hash) or (listing.sidecar is None and not all_there):

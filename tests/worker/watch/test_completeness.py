@@ -39,7 +39,7 @@ def test_a_manifest_that_lists_more_than_is_there_makes_a_slide_incomplete(drop,
     folder = make_slide(drop, "S-1", 5)
     (folder / "unlisted.jpg").write_bytes((folder / "cell_000.jpg").read_bytes() + b"\0")
     names = [f"cell_{n:03}.jpg" for n in range(7)]
-    (folder / "manifest.json").write_text(json.dumps({"files": {name: None for name in names}}))
+    (folder / "manifest.json").write_text(json.dumps({"files": dict.fromkeys(names)}))
     service = make_service(layout="manifest")
     service.run(75)
     (one,) = told(service.store)

@@ -56,7 +56,7 @@ def test_a_person_gets_a_table_and_a_line_a_stranger(worker, drop, make_slide):
     (drop / "stray.jpg").touch()
     said = worker("watch", "--dry-run").stdout
     assert "S-1" in said
-    assert "stray.jpg: it lies outside every slide's folder" in said
+    assert "stray.jpg: a picture outside every slide's folder" in said
     assert "1 slides; 1 file matches nothing" in said
 
 

@@ -126,7 +126,7 @@ def test_a_half_written_sidecar_is_waited_for(folder, either_service, later):
 
 def sign(store):
     with store.write() as session:
-        user = UserRow(name="maria", full_name="Maria", role="technologist", password_hash="-", must_change=False,
+        user = UserRow(name="maria", full_name="Maria", role="technologist", password_hash="", must_change=False,
                        active=True, created_at=utc_now())  # fmt: skip
         session.add(user)
         session.flush()

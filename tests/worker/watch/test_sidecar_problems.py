@@ -6,7 +6,10 @@ from worker.results import results
 from worker.watch.dry_run import dry_run
 
 
-BROKEN = {"file": "slide.json", "reason": "it is not understood and not used: it is not JSON, or only part of it is there"}
+BROKEN = {
+    "file": "slide.json",
+    "reason": "it is not understood and not used: it is not JSON, or only part of it is there",
+}
 WRONG = {"file": "slide.json", "reason": 'wbc_10e9_L is not a number from 0 to 10,000, and is not used: "abc"'}
 
 
