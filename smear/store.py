@@ -175,7 +175,8 @@ def _alembic(store: Store) -> "Config":
     from alembic.config import Config  # noqa: PLC0415 - see above
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    # In Alembic's configuration a % begins a variable.
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["store"] = store
     return config
 
