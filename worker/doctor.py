@@ -14,7 +14,7 @@ from smear.geometry import SIDE_PX
 from smear.plain import PlainError
 from smear.settings import Settings
 from smear.shipped import shipped_bundle
-from smear.store import Store, StoreUnavailable, schema_problem
+from smear.store import NOT_UTF8, Store, StoreUnavailable, schema_problem
 from worker.batch import bundle_folder
 from worker.broker import NoBroker, server_program
 from worker.broker_state import look_at_broker
@@ -84,7 +84,8 @@ def _database(settings: Settings) -> Finding:
     except StoreUnavailable as error:
         return Finding("database", "bad", str(error), "start the database, or correct WNET_DATABASE_URL")
     if problem:
-        return Finding("database", "bad", problem, "run `worker migrate`")
+        cure = "see above" if problem.startswith(NOT_UTF8) else "run `worker migrate`"
+        return Finding("database", "bad", problem, cure)
     return Finding("database", "good", f"{store.engine.dialect.name}, schema up to date")
 
 
