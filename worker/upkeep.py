@@ -29,7 +29,11 @@ def status(as_json: Json = False) -> None:
     from worker.status import status as read_status
 
     settings = load_settings()
-    told = read_status(Store(settings.database), settings, sender(settings))
+    store = Store(settings.database)
+    try:
+        told = read_status(store, settings, sender(settings))
+    finally:
+        store.close()
     if as_json:
         print_json(told)
     else:

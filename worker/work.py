@@ -20,8 +20,8 @@ from worker.classify import BadAnswer, classify, infer
 from worker.ending import process_name
 from worker.engines.face import Engine, EngineUnavailable
 from worker.lease import Lease
-from worker.left import LeftClaims
 from worker.ledger import Claim, Fenced
+from worker.left import LeftClaims
 from worker.memory import MemoryWait, OutOfMemory, shortage_named
 from worker.models import ServingEngine
 from worker.reading import SlideChanging, SlideReader, SourceAway
