@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import func
 from sqlmodel import Session, col, or_, select, update
 
+from review.search import contains
 from review.slide import HELD_FOR
 from smear.cells import CELL_TYPES
 from smear.review_tables import BoardRow, ReviewRow, SignatureRow, UserRow
@@ -77,10 +78,7 @@ def page(
     if search.strip():
         text = search.strip()
         query = query.where(
-            or_(
-                col(BoardRow.slide_name).icontains(text, autoescape=True),
-                col(BoardRow.order_id).icontains(text, autoescape=True),
-            )
+            or_(*(contains(column, text) for column in (col(BoardRow.slide_name), col(BoardRow.order_id))))
         )
     match sort:
         case "newest":

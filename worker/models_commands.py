@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smear.names import spellings
 from smear.settings import Settings, load_settings
 from worker import show
 from worker.terminal import SOME_FAILED, Json, err, out, print_json, ready_store
@@ -104,7 +105,7 @@ def rerun(
         whole = True
         for one in Rerun(store, settings, *_open(store, settings, bundle)).slides(wanted):
             whole = whole and not one["pictures_gone"]
-            wanted = [name for name in wanted if name != one["slide_id"]]
+            wanted = [name for name in wanted if one["slide_id"] not in spellings(name)]
             if as_json:
                 print_json(one)
             else:

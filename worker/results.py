@@ -17,6 +17,7 @@ from smear.tables import (
     SlideRow,
     SourceRow,
     is_latest_revision,
+    is_named,
     key,
 )
 
@@ -74,7 +75,7 @@ def results(store: Store, *, slide_id: str | None = None, everything: bool = Fal
             .order_by(col(SlideRow.id), col(RevisionRow.number))
         )
         if slide_id is not None:
-            query = query.where(SlideRow.slide_id == slide_id)
+            query = query.where(is_named(slide_id))
         if not everything:
             query = query.where(is_latest_revision())
         for batch in session.exec(query.execution_options(yield_per=_BATCH)).partitions():
