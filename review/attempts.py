@@ -67,13 +67,12 @@ class Attempts:
         or from the same address, does not reach it.
         """
         name, now = user_name(name), self._now()
-        with self._store.write() as session:
+        with self._store.read() as session:
             row = _account(session, name)
             known = row is not None and devices.knows(session, device, key(row.id), now)
             counters = self._known(name, device or "") if known else self._unknown(name, address)
-            wait = lockout.take(session, counters, now)
-        if wait:
-            raise TooManyAttempts(wait)
+            wait = lockout.waits(session, counters, now)
+        self._take(counters, wait)
         kept = None if row is None else row.password_hash
         if not self._passwords.fits(kept, password) or row is None:
             self._refused(row)
@@ -93,11 +92,10 @@ class Attempts:
         sign-in page can use the allowance up.
         """
         counters = {Counter("person", lockout.of_name(person.name), str(person.id)): self._limits.place}
-        with self._store.write() as session:
+        with self._store.read() as session:
             row = session.get_one(UserRow, person.id)
-            wait = lockout.take(session, counters, self._now())
-        if wait:
-            raise TooManyAttempts(wait)
+            wait = lockout.waits(session, counters, self._now())
+        self._take(counters, wait)
         if not row.active or not self._passwords.fits(row.password_hash, password):
             self._refused(row, "password refused")
             raise Refused(422, "The password is not right.")
@@ -117,6 +115,13 @@ class Attempts:
             raise Refused(401, NOT_RIGHT)
         token = self._sessions.add(session, user)
         return Entered(person_of(row), token, devices.remember(session, device, user, self._now()))
+
+    def _take(self, counters: dict[Counter, Growth], wait: float) -> None:
+        if not wait:
+            with self._store.write() as session:
+                wait = lockout.take(session, counters, self._now())
+        if wait:
+            raise TooManyAttempts(wait)
 
     def _right(self, session: Session, counters: dict[Counter, Growth]) -> None:
         # Where only this person tries, the slips are forgiven; failures that others may have made stay counted.

@@ -9,6 +9,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, or_, select, update
 
 from review.board_lines import Line, lines
+from review.search import contains
 from review.slide import HELD_FOR, Rules
 from smear.review_tables import BoardClockRow, BoardRow, ReviewRow, SignatureRow
 from smear.tables import DifferentialRow, RevisionRow, SourceRow, key, utc_now
@@ -53,10 +54,7 @@ def page(
     if search.strip():
         text = search.strip()
         query = query.where(
-            or_(
-                col(BoardRow.slide_name).icontains(text, autoescape=True),
-                col(BoardRow.order_id).icontains(text, autoescape=True),
-            )
+            or_(*(contains(column, text) for column in (col(BoardRow.slide_name), col(BoardRow.order_id))))
         )
     match sort:
         case "newest":

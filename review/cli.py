@@ -151,7 +151,7 @@ def purge_pictures(
     from sqlmodel import select
 
     from review.purging import purge_old, purge_slide
-    from smear.tables import SlideRow, key
+    from smear.tables import SlideRow, is_named, key
 
     settings = load_settings()
     with _ready_store(settings) as store:
@@ -161,7 +161,7 @@ def purge_pictures(
             if not reason.strip():
                 _refuse("purge-pictures --slide needs a --reason")
             with store.read() as session:
-                rows = session.exec(select(SlideRow).where(SlideRow.slide_id == slide)).all()
+                rows = session.exec(select(SlideRow).where(is_named(slide))).all()
             if not rows:
                 _refuse(f"there is no slide {slide}")
             purged = sum(purge_slide(store, settings, key(row.id), reason.strip()) for row in rows)

@@ -84,6 +84,12 @@ def of_address(address: str) -> str:
     return _hash(str(found))
 
 
+def waits(session: Session, counters: dict[Counter, Growth], now: datetime) -> float:
+    """Seconds to wait as far as reading tells: a flood of attempts that must wait takes no lock and writes nothing."""
+    rows = ((growth, session.get(AttemptRow, (c.subject, c.kind, c.place))) for c, growth in counters.items())
+    return max((g.wait(row.level, (now - row.at).total_seconds()) for g, row in rows if row is not None), default=0.0)
+
+
 def take(session: Session, counters: dict[Counter, Growth], now: datetime) -> float:
     """Count one attempt on every counter, before it is known to fail; seconds to wait where it may not be made.
 

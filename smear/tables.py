@@ -21,10 +21,13 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     exists,
+    select,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import aliased
 from sqlmodel import Field, SQLModel, col
+
+from smear.names import spellings
 
 
 RevisionState = Literal["arriving", "queued", "classified", "reviewed", "signed", "failed", "listed"]
@@ -308,6 +311,15 @@ def is_latest_revision() -> Any:
     """The condition under which a RevisionRow in a query is its slide's latest."""
     later = aliased(RevisionRow)
     return ~exists().where(col(later.slide) == RevisionRow.slide, col(later.number) > RevisionRow.number)
+
+
+def is_named(*names: str) -> Any:
+    """The condition under which a SlideRow in a query has one of these names, in whichever form it is stored."""
+    forms = [form for name in names for form in spellings(name)]
+    # Of every source, since names are indexed within theirs: among a million slides one is found at once.
+    within = col(SlideRow.source_id).in_(select(col(SourceRow.id)))
+    named = select(col(SlideRow.id)).where(within, col(SlideRow.slide_id).in_(forms))
+    return col(SlideRow.id).in_(named)
 
 
 def key(value: int | None) -> int:

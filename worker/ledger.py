@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 from smear.audit import Actor, append, append_each
 from smear.files import raw
 from smear.store import Store
-from smear.tables import RevisionRow, SlideRow, SourceRow, is_latest_revision, key, utc_now
+from smear.tables import RevisionRow, SlideRow, SourceRow, is_latest_revision, is_named, key, utc_now
 from worker import quarantine
 from worker.ending import SILENT, End
 from worker.lanes import in_lane, lane_of_row
@@ -247,7 +247,7 @@ def retry(store: Store, slide_ids: Iterable[str] | None) -> int:
             .where(RevisionRow.state == "failed", is_latest_revision())
         )
         if slide_ids is not None:
-            query = query.where(col(SlideRow.slide_id).in_(list(slide_ids)))
+            query = query.where(is_named(*slide_ids))
         revisions = [key(revision) for revision in session.exec(query)]
         return _queue_again(session, revisions, ("failed",), "worker retry")
 

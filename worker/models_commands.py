@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smear.names import spellings
 from smear.settings import Settings, load_settings
 from worker import show
 from worker.terminal import SOME_FAILED, Json, err, out, print_json, ready_store, refuse, stored_name
@@ -130,7 +131,7 @@ def rerun(
     if same:
         how_many = "1 slide" if same.total() == 1 else f"{same.total()} slides"
         err.print(f"left out: {how_many} that {opened.bundle_id} itself reported", highlight=False)
-    missing = sorted(wanted - done - same.keys())
+    missing = sorted(name for name in wanted if not {*done, *same}.intersection(spellings(name)))
     for name in missing:
         err.print(f"no finished slide {name!r}", markup=False, highlight=False)
     if missing or not whole or (wanted and same):

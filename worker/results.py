@@ -25,6 +25,7 @@ from smear.tables import (
     SlideRow,
     SourceRow,
     is_latest_revision,
+    is_named,
     key,
 )
 from worker.signed import Signed, latest_signatures
@@ -174,7 +175,7 @@ def _conditions(
     """What the rows of SourceRow, SlideRow and RevisionRow must be."""
     wanted: list[Any] = []
     if slide_id is not None:
-        wanted.append(SlideRow.slide_id == slide_id)
+        wanted.append(is_named(slide_id))
     if source is not None:
         wanted.append(SourceRow.name == source)
     if states:
@@ -212,7 +213,7 @@ def _first_of_last(limit: int, conditions: list[ColumnElement[bool]]) -> Any:
 def is_known(store: Store, slide_id: str) -> bool:
     """Whether any source has a slide of that name."""
     with store.read() as session:
-        return bool(session.exec(select(exists().where(col(SlideRow.slide_id) == slide_id))).one())
+        return bool(session.exec(select(exists().where(is_named(slide_id)))).one())
 
 
 def source_names(store: Store) -> list[str]:

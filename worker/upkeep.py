@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from smear.names import each_once
 from smear.settings import MAX_DAYS, load_settings
 from worker import show
 from worker.terminal import SOME_FAILED, Json, err, out, print_json, ready_store, refuse, stored_name
@@ -57,7 +58,7 @@ def retry(
         refuse("name the slides to retry, or say --failed")
     with ready_store(load_settings()) as store:
         # One by one: a name may stand for slides of several sources.
-        by_name = {name: ledger.retry(store, [stored_name(name)]) for name in slides or []}
+        by_name = {name: ledger.retry(store, [stored_name(name)]) for name in each_once(slides or [])}
         queued = ledger.retry(store, None) if failed else sum(by_name.values())
     if as_json:
         print_json({"queued": queued})

@@ -137,3 +137,17 @@ def test_a_page_that_gives_no_origin_is_left_to_its_token(client, slide):
     for told in ({"origin": "null"}, {"origin": "null", "sec-fetch-site": "cross-site"},
                  {"origin": "null", "sec-fetch-site": "none"}):  # fmt: skip
         assert maria.post(url, headers=told | {"x-csrf-token": maria.csrf}).status_code == 403
+
+
+def test_a_form_is_taken_from_our_own_page_however_its_name_is_written(client, slide):
+    maria = client("maria")
+    for host, origin in (("LOCALHOST:8321", "http://localhost:8321"), ("localhost:80", "http://localhost"),
+                         ("127.0.0.1", "HTTP://127.0.0.1:80"), ("[0::1]:8321", "http://[::1]:8321"),
+                         ("localhost.:8321", "http://localhost:8321")):  # fmt: skip
+        told = {
+            "host": host,
+            "origin": origin,
+            "x-csrf-token": maria.csrf,
+            "cookie": f"wnet_session={maria.cookies['wnet_session']}",
+        }
+        assert maria.post(f"/slides/{slide}/hold", headers=told).status_code == 200, (host, origin)

@@ -4,10 +4,12 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 
 import pytest
 from seeding import PASSWORD, add_people
+from sqlalchemy import text
 from sqlmodel import func, select
 from web_client import LOOSE, Client
 
@@ -329,6 +331,27 @@ def test_thousands_of_names_leave_few_rows_and_those_go(new_process, store, sett
         take(session, {Counter("address", "x"): Growth(1, 1, 1, 1)}, utc_now() + timedelta(hours=1))
     assert rows() == 1
     assert stranger.sign_in("maria").status_code == 303
+
+
+def test_attempts_that_have_to_wait_write_nothing(new_process, store):
+    browser = new_process()
+    maria = browser("maria", "198.51.100.8")
+    for client, told in ((browser(), "guess"), (maria, None)):
+        answers = []
+        for _ in range(7):
+            if told:
+                answers.append(client.sign_in("maria", told).status_code)
+            else:
+                wrong = {"old": "guess", "new": "a sentence of my own", "again": "a sentence of my own"}
+                answers.append(client.write("/password", data=wrong).status_code)
+        assert answers[-1] == 429
+    token = browser()
+    form = {"name": "maria", "password": "guess", "csrf": token.form_token()}
+    with store.write() as session:  # who would write now, waits for half a minute
+        session.connection().execute(text("UPDATE sign_in_attempts SET level = level"))
+        begun = time.monotonic()
+        assert token.post("/sign-in", data=form).status_code == 429
+        assert time.monotonic() - begun < 10
 
 
 def test_a_password_typed_as_a_name_cannot_be_found_out_from_the_database(new_process, store):
