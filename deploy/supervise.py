@@ -23,7 +23,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from smear import bundle as bundles
 from smear import extras
 from smear.plain import PlainError
-from smear.settings import BadSettings, Settings, load_settings, private_folder
+from smear.settings import Settings, load_settings, private_folder
 from worker.batch import bundle_folder
 from worker.broker import server_program
 from worker.ending import out_of_memory_kills

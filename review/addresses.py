@@ -3,5 +3,5 @@
 
 def cell_picture(sha256: str, cell: int) -> str:
     """Where the kept picture of a cell is asked for: by its content (SHA-256) and its row number."""
-    del sha256
-    return f"/cells/{cell}/picture"
+    del cell
+    return f"/pictures/{sha256}"

@@ -59,10 +59,6 @@ class PictureStore:
             temporary.unlink(missing_ok=True)
             raise
 
-    def has(self, digest: str) -> bool:
-        """Whether a picture is there, by its name alone."""
-        return self._path(digest).is_file()
-
     def get(self, digest: str) -> bytes:
         """The bytes of a picture; raises NotKept where they are gone or damaged."""
         try:
