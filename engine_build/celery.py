@@ -1,10 +1,14 @@
 """engine_build's Celery app: `celery -A engine_build worker -Q build`. It alone acts at import here."""
 
 import sys
+from functools import partial
 
 from celery import Celery, signals
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport.redis import Transport
 
 from smear.celery_settings import celery_settings
+from smear.junk import tolerant
 from smear.logs import set_up_logging
 from smear.settings import BadSettings, load_settings
 
@@ -14,6 +18,9 @@ try:
 except BadSettings as error:
     print(f"settings: {error}", file=sys.stderr)  # noqa: T201 - there is no log yet
     sys.exit(2)
+
+# By the schemes of the address (redis+socket:// is `redis` too): kombu's own transport ends at what is no message.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), partial(tolerant, Transport)))
 
 app = Celery("engine_build", include=["engine_build.tasks"])
 app.conf.update(celery_settings(settings))

@@ -7,17 +7,18 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from review.asking import MustChange, NotSignedIn, render, see_other, wants_page
 from review.desk import Desk
 from review.headers import StrictHeaders
+from review.hosts import LOCAL, HostNames
 from review.refusal import Refused
-from review.routes import accounts, audit, board, cells, events, files, models, sign_in, slide
+from review.routes import accounts, audit, board, cells, events, files, ignored, models, sign_in, slide
 from smear.settings import Settings
-from smear.store import StoreUnavailable
+from smear.store import RowRejected, StoreUnavailable
 
 
 log = structlog.get_logger()
@@ -42,13 +43,15 @@ def create_app(desk: Desk, settings: Settings) -> FastAPI:
     )
     app.state.desk = desk
     # Looked through in this order: what is asked for most comes first.
-    for routes in (cells, slide, board, events, sign_in, accounts, audit, models, files):
+    for routes in (cells, slide, board, events, sign_in, accounts, audit, models, ignored, files):
         app.include_router(routes.router)
     files.mount(app)
     _handle(app)
     names = [name.strip() for name in settings.review_names.split(",") if name.strip()]
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", settings.review_host, *names])
-    app.add_middleware(StrictHeaders)
+    app.add_middleware(StrictHeaders, names=HostNames([*LOCAL, settings.review_host, *names]))
+    if settings.proxies:
+        # Of those alone it is believed for whom they ask, and whether that was over TLS.
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies))
     return app
 
 
@@ -93,7 +96,7 @@ def _handle_faults(app: FastAPI) -> None:
             return render(request, "refused.html", 503, unasked=True, words=words, denied=False)
         return JSONResponse({"words": words}, 503)
 
-    @app.exception_handler(DataError)
+    @app.exception_handler(RowRejected)
     def _no_text(request: Request, _: Exception) -> Response:
         return _say(request, 422, "This holds characters that cannot be kept.")
 

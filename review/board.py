@@ -9,9 +9,10 @@ from sqlalchemy import func
 from sqlmodel import Session, col, or_, select, update
 
 from review.board_lines import Line, lines
+from review.search import contains
 from review.slide import HELD_FOR, Rules
-from smear.review_tables import BoardRow, ReviewRow, SignatureRow
-from smear.tables import DifferentialRow, RevisionRow, SourceRow, utc_now
+from smear.review_tables import BoardClockRow, BoardRow, ReviewRow, SignatureRow
+from smear.tables import DifferentialRow, RevisionRow, SourceRow, key, utc_now
 from smear.tables import SlideRow as Slide
 
 
@@ -53,10 +54,7 @@ def page(
     if search.strip():
         text = search.strip()
         query = query.where(
-            or_(
-                col(BoardRow.slide_name).icontains(text, autoescape=True),
-                col(BoardRow.order_id).icontains(text, autoescape=True),
-            )
+            or_(*(contains(column, text) for column in (col(BoardRow.slide_name), col(BoardRow.order_id))))
         )
     match sort:
         case "newest":
@@ -96,8 +94,11 @@ def next_to_do(session: Session, person: int, slide: int) -> BoardRow | None:
 
 def news_of(session: Session, slide: int) -> None:
     """Let open boards look at this line again: who has a slide stands in another table, which no trigger follows."""
-    newest = select(func.coalesce(func.max(BoardRow.changed), 0) + 1).correlate(None).scalar_subquery()
-    session.execute(update(BoardRow).where(col(BoardRow.slide) == slide).values(changed=newest))
+    tick = BoardClockRow()
+    session.add(tick)
+    session.flush()
+    session.execute(update(BoardRow).where(col(BoardRow.slide) == slide).values(changed=key(tick.id)))
+    session.delete(tick)
 
 
 def counts(session: Session) -> dict[str, int]:

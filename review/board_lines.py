@@ -39,6 +39,7 @@ class Line:
     working: bool
     holder: str | None
     amending: bool
+    identity: str
     total: int | None = None
     outside: int = 0
     needs_review: int | None = None
@@ -182,4 +183,5 @@ def _line(
         working=revision.claimed_by is not None and row.state == "queued",
         holder=holder,
         amending=review is not None and review[0].amending is not None,
+        identity=revision.identity,
     )

@@ -9,6 +9,8 @@ from sqlmodel import Session, col, select
 from review.people import Person
 from review.refusal import Refused, conflict, not_there
 from smear import promotion, runs
+from smear.backends import BackendUse
+from smear.backends import by_bundle as engines_by_bundle
 from smear.drift import Alarm, alarms, table
 from smear.nightly_tables import PromotionRow, ScorecardRow
 from smear.store import Store
@@ -17,7 +19,10 @@ from smear.tables import BundleRow, ServingRow, key, utc_now
 
 @dataclass(frozen=True)
 class Known:
-    """A registered bundle: whether it serves, its scorecard if a night made it, whether it may be put into use here."""
+    """A registered bundle: whether it serves, its scorecard if a night made it, whether it may be put into use here.
+
+    `engines` made its results, the one with most of them first.
+    """
 
     number: int
     bundle: str
@@ -26,6 +31,7 @@ class Known:
     card: dict[str, Any] | None
     night: str | None
     may_serve: bool
+    engines: list[BackendUse]
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ def look(session: Session) -> Challengers:
     rows = session.exec(select(BundleRow).order_by(col(BundleRow.id).desc())).all()
     cards = session.exec(select(ScorecardRow).order_by(col(ScorecardRow.id).desc()).limit(30)).all()
     by_bundle = {card.bundle: card for card in cards if card.bundle is not None}
-    served = _served(session)
+    served, engines = _served(session), engines_by_bundle(session)
     told = []
     for row in rows:
         card = by_bundle.get(key(row.id))
@@ -54,7 +60,7 @@ def look(session: Session) -> Challengers:
         may = not serves and (key(row.id) in served or (card is not None and card.passed))
         told.append(
             Known(key(row.id), row.bundle_id, row.registered_at, serves, card.card if card else None,
-                  card.night if card else None, may)
+                  card.night if card else None, may, engines.get(key(row.id), []))
         )  # fmt: skip
     undo = promotion.to_undo(session)
     back = None if undo is None else next((one.bundle for one in told if one.number == undo.before), None)

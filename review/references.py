@@ -8,11 +8,13 @@ from typing import Final
 
 from sqlmodel import Session, col, select
 
+from review.identity import GONE, shown_revision
 from review.people import Person
 from review.refusal import conflict, not_there
 from smear import shipped
 from smear.audit import append
 from smear.cells import CELL_TYPES
+from smear.files import sha256
 from smear.kinds import shown
 from smear.review_tables import LabelRow, ReferenceRow
 from smear.store import Store
@@ -34,48 +36,58 @@ class Example:
 
 
 @cache
-def shipped_examples() -> dict[str, list[Path]]:
-    """The shipped sample pictures by type, at most SHOWN of each; empty where the samples are not installed."""
+def shipped_examples() -> dict[str, dict[str, Path]]:
+    """The shipped sample pictures by type and SHA-256, at most SHOWN a type; empty where they are not installed."""
     try:
         root = shipped.folder("samples")
         truth = json.loads((root / "truth.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    found: dict[str, list[Path]] = {t: [] for t in CELL_TYPES}
+    found: dict[str, dict[str, Path]] = {t: {} for t in CELL_TYPES}
     for slide, told in sorted(truth.items()):
         for name, cell_type in sorted(told["files"].items()):
-            if len(found.get(cell_type, ())) < SHOWN and cell_type in found:
-                found[cell_type].append(root / slide / name)
+            if cell_type in found and len(found[cell_type]) < SHOWN:
+                path = root / slide / name
+                found[cell_type][sha256(path.read_bytes())] = path
     return found
 
 
-def shipped_picture(label: str, number: int) -> bytes:
+def shipped_picture(digest: str) -> bytes:
     """The bytes of a shipped example; raises Refused. The path is ours: nothing of the request is in it."""
-    examples = shipped_examples().get(label, [])
-    if not 0 <= number < len(examples):
-        raise not_there("reference cell")
-    return examples[number].read_bytes()
+    for of_type in shipped_examples().values():
+        if digest in of_type:
+            return of_type[digest].read_bytes()
+    raise not_there("reference cell")
 
 
 def examples(session: Session, label: str) -> list[Example]:
     """Examples of a type: the laboratory's own first, then the shipped ones."""
     own = session.exec(
-        select(ReferenceRow).where(ReferenceRow.label == label).order_by(col(ReferenceRow.id).desc()).limit(SHOWN)
+        select(ReferenceRow, CellRow.sha256)
+        .join(CellRow, col(CellRow.id) == col(ReferenceRow.cell))
+        .where(ReferenceRow.label == label)
+        .order_by(col(ReferenceRow.id).desc())
+        .limit(SHOWN)
     )
-    found = [Example(f"/cells/{row.cell}/picture", label, row.kind, own=True) for row in own]
-    theirs = range(len(shipped_examples().get(label, [])))
-    found += [Example(f"/references/{label}/{n}/picture", label, None, own=False) for n in theirs]
+    found = [Example(f"/pictures/{digest}", label, row.kind, own=True) for row, digest in own]
+    theirs = shipped_examples().get(label, {})
+    found += [Example(f"/references/{digest}/picture", label, None, own=False) for digest in theirs]
     return found[:SHOWN]
 
 
-def mark(store: Store, person: Person, cell: int, *, wanted: bool) -> None:
-    """Make a cell that a person has labelled a reference cell, or no longer. Raises Refused."""
+def mark(store: Store, person: Person, cell: int, *, wanted: bool, identity: str | None = None) -> None:
+    """Make a cell that a person has labelled a reference cell, or no longer. Raises Refused.
+
+    `identity` is that of a revision of the cell's slide.
+    """
     with store.write() as session:
         found = session.exec(
             select(CellRow, SlideRow).join(SlideRow, col(SlideRow.id) == col(CellRow.slide)).where(CellRow.id == cell)
         ).one_or_none()
         if found is None:
-            raise not_there("cell")
+            raise not_there("cell") if identity is None else conflict(GONE)
+        if identity is not None:
+            shown_revision(session, key(found[1].id), identity)
         row = session.exec(select(ReferenceRow).where(ReferenceRow.cell == cell)).one_or_none()
         label = session.exec(select(LabelRow).where(LabelRow.cell == cell)).one_or_none()
         if wanted and (label is None or label.label is None):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlmodel import col, delete, select, update
+from sqlmodel import Session, col, delete, select, update
 
 from review.people import Person, person_of
 from smear.review_tables import SessionRow, UserRow
@@ -71,12 +71,14 @@ class Sessions:
 
     def open(self, user: int) -> str:
         """A new session of someone who just gave the password; its token. One from a browser is never taken up."""
-        token, now = new_token(), self._now()
         with self._store.write() as session:
-            session.exec(delete(SessionRow).where(col(SessionRow.created_at) < now - LONGEST))
-            session.add(
-                SessionRow(token_sha256=_digest(token), user=user, created_at=now, seen_at=now, password_at=now)
-            )
+            return self.add(session, user)
+
+    def add(self, session: Session, user: int) -> str:
+        """As `open`, in the caller's transaction."""
+        token, now = new_token(), self._now()
+        session.exec(delete(SessionRow).where(col(SessionRow.created_at) < now - LONGEST))
+        session.add(SessionRow(token_sha256=_digest(token), user=user, created_at=now, seen_at=now, password_at=now))
         return token
 
     def find(self, token: str | None, *, touch: bool = False) -> SignedIn | None:

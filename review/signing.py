@@ -32,6 +32,7 @@ def sign(
     slide: int,
     seen_version: int,
     seen_revision: int | None = None,
+    identity: str | None = None,
     *,
     reason: str = "",
 ) -> None:
@@ -41,7 +42,7 @@ def sign(
     """
     why = typed(reason) or None
     with store.write() as session:
-        slides.latest_to_write(session, slide, seen_revision)
+        slides.latest_to_write(session, slide, seen_revision, identity)
         view = slides.load(session, rules, slide)
         if view.review.version != seen_version:
             raise conflict("This slide was changed after you opened it: look at what is there now, then sign.")
@@ -61,12 +62,12 @@ def sign(
         _write(session, person, view, rules, meaning, result, reason=amended or why, before=before)
 
 
-def amend(store: Store, rules: Rules, person: Person, slide: int, reason: str) -> None:
+def amend(store: Store, rules: Rules, person: Person, slide: int, reason: str, identity: str | None = None) -> None:
     """Open a signed slide again. The signatures and what was signed stay. Raises Refused."""
     reason = typed(reason)
     _check_reason(reason, "Say why")
     with store.write() as session:
-        slides.latest_to_write(session, slide)
+        slides.latest_to_write(session, slide, identity=identity)
         view = slides.load(session, rules, slide)
         if not view.is_signed:
             raise conflict("Only a signed slide is amended.")
@@ -166,16 +167,16 @@ def _write(
     before: str,
 ) -> None:
     revision = key(view.revision.id)
-    session.add(
-        SignatureRow(
-            revision=revision, user=person.id, role=person.role, meaning=meaning, reason=reason, at=utc_now(),
-            result=result,
-        )
-    )  # fmt: skip
+    signature = SignatureRow(
+        revision=revision, user=person.id, role=person.role, meaning=meaning, reason=reason, at=utc_now(), result=result
+    )
+    session.add(signature)
+    # With its time, so that `verify-audit` finds a signature that was dated back.
+    signed = {"state": "signed", "meaning": meaning, "result": result, "at": signature.at.isoformat()}
     append(
         session, person.actor, "sign" if meaning != "second" else "sign second", slide=key(view.slide.id),
-        revision=revision, before={"state": before}, after={"state": "signed", "meaning": meaning, "result": result},
-        reason=reason, bundle=view.bundle, versions=rules.versions,
+        revision=revision, before={"state": before}, after=signed, reason=reason, bundle=view.bundle,
+        versions=rules.versions,
     )  # fmt: skip
 
 

@@ -10,7 +10,9 @@ from sqlalchemy import func
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
-from review.refusal import conflict, not_there
+from review.after_signing import changed_since, signed_wbc
+from review.identity import gone, refuse_outdated
+from review.refusal import Refused, not_there
 from review.withholding import percent_shown, withheld_words
 from smear.cells import CELL_TYPES, CellState, cell_type_of
 from smear.completeness import Completeness
@@ -160,6 +162,7 @@ class SlideView:
     reviewed: Reviewed
     files: int
     sidecar: dict[str, Any] = field(default_factory=dict)
+    changed_since: str | None = None
 
     @property
     def completeness(self) -> Completeness:
@@ -196,21 +199,23 @@ def find(session: Session, slide: int, number: int | None = None) -> tuple[Slide
     return row, chosen, revisions[-1].number
 
 
-def latest_to_write(session: Session, slide: int, seen_revision: int | None = None) -> RevisionRow:
+def latest_to_write(
+    session: Session, slide: int, seen_revision: int | None = None, identity: str | None = None
+) -> RevisionRow:
     """The latest revision as it is now, and nobody else's to change before this transaction ends. Raises Refused.
 
-    With `seen_revision` also where that is not the one that was seen: versions count anew with each revision.
+    With `seen_revision`, a number, and `identity` also where that is not the one that was seen: versions count anew
+    with each revision, and go on from an earlier one after a restore.
     """
-    _, revision, _ = find(session, slide)
+    try:
+        _, revision, _ = find(session, slide)
+    except Refused as error:
+        raise gone(error) if identity is not None else error from None
     if session.get_bind().dialect.name != "sqlite":
         # SQLite has one writer at a time anyway; elsewhere this row is what two of them queue for, and what the first
         # one made of it is what the second one must see.
         session.refresh(revision, with_for_update={"key_share": True})
-    if seen_revision not in (None, revision.number):
-        raise conflict(
-            f"New pictures of this slide came after you opened it: it is revision {revision.number} now. "
-            "Nothing was changed: look at what is there now."
-        )
+    refuse_outdated(revision, seen_revision, identity)
     return revision
 
 
@@ -225,7 +230,7 @@ def load(session: Session, rules: Rules, slide: int, number: int | None = None) 
     cells = cells_of(session, rules, key(revision.id), None if bundle is None else key(bundle.id))
     if revision.number < latest:
         cells = _as_they_were(session, rules, row, revision, cells)
-    wbc = sidecar.get("wbc_10e9_L")
+    wbc = signed_wbc(session, revision)
     return SlideView(
         slide=row,
         source=source,
@@ -240,6 +245,7 @@ def load(session: Session, rules: Rules, slide: int, number: int | None = None) 
         reviewed=judge(cells, rules, wbc),
         files=session.exec(select(func.count()).where(PictureRow.revision == revision.id)).one(),
         sidecar=sidecar,
+        changed_since=changed_since(session, revision),
     )
 
 

@@ -15,6 +15,26 @@ from smear.sidecar import SIDECARS
 
 #: Files that are taken for pictures; what is inside decides what they are.
 PICTURE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+#: Pictures and slides of formats that nothing here reads, and what holds files packed: named as what they are.
+_OTHER_PICTURES: Final = frozenset(
+    {
+        ".heic",
+        ".heif",
+        ".webp",
+        ".gif",
+        ".avif",
+        ".jp2",
+        ".jxl",
+        ".svg",
+        ".psd",
+        ".dng",
+        ".raw",
+        ".dcm",
+        ".svs",
+        ".ndpi",
+    }
+)
+_ARCHIVES: Final = frozenset({".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst"})
 COMPLETE_MARKER: Final = ".complete"
 #: As the table of slides holds it.
 MAX_SLIDE_ID: Final = 255
@@ -39,6 +59,7 @@ class Listing:
     """What one look at a slide saw. Paths of pictures are relative to `folder`, which is relative to the root.
 
     `signature` changes whenever a name in the slide comes or goes; two equal signatures cost two looks at folder times.
+    `expected` is how many pictures a manifest lists; `other_sidecars` are those that another one goes before.
     """
 
     pictures: tuple[FoundPicture, ...]
@@ -48,6 +69,8 @@ class Listing:
     folder: str = ""
     sidecar_name: str | None = None
     manifest: Stat | None = None
+    expected: int | None = None
+    other_sidecars: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -115,10 +138,14 @@ def is_picture(name: str) -> bool:
 
 def slide_name(name: str) -> str:
     """A folder's name as a slide_id: text, and cut where it is longer than the table of slides holds."""
-    text = shown(name)
-    if len(text) <= MAX_SLIDE_ID:
+    return cut(shown(name), MAX_SLIDE_ID)
+
+
+def cut(text: str, length: int) -> str:
+    """A text of at most `length` characters; a longer one ends with 16 digits of its hash, so that no two are alike."""
+    if len(text) <= length:
         return text
-    return f"{text[: MAX_SLIDE_ID - 17]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"{text[: length - 17]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def unused_name(how: Layout, slide_id: str, folder: str, used: Collection[str]) -> str:
@@ -154,6 +181,7 @@ class Names:
     complete_marker: bool = False
     sidecar_name: str | None = None
     sidecar: Stat | None = None
+    other_sidecars: tuple[str, ...] = ()
     others: dict[str, Stat] = field(default_factory=dict)
 
 
@@ -176,15 +204,24 @@ def names_in(folder: int, prefix: str = "", analyser_class: str | None = None) -
             else:
                 found.others[name] = seen
     found.pictures.sort(key=lambda p: p.path)
-    found.sidecar_name = first_of(found.others, SIDECARS)
-    found.sidecar = found.others[found.sidecar_name] if found.sidecar_name is not None else None
+    sidecars = all_of(found.others, SIDECARS)
+    if sidecars:
+        found.sidecar_name, found.sidecar = sidecars[0], found.others[sidecars[0]]
+        found.other_sidecars = tuple(sidecars[1:])
     return found
 
 
-def first_of(names: dict[str, Stat], wanted: tuple[str, ...]) -> str | None:
-    """The first wanted name that is there, in any case: analysers write from systems that know no difference."""
+def all_of(names: Collection[str], wanted: tuple[str, ...]) -> list[str]:
+    """The wanted names that are there, in the order of `wanted` and in any case: analysers write from systems that know
+    no difference.
+    """
     by_lower = {name.lower(): name for name in sorted(names, reverse=True)}
-    return next((by_lower[name] for name in wanted if name in by_lower), None)
+    return [by_lower[name] for name in wanted if name in by_lower]
+
+
+def first_of(names: Collection[str], wanted: tuple[str, ...]) -> str | None:
+    """The first wanted name that is there, in any case."""
+    return next(iter(all_of(names, wanted)), None)
 
 
 def has_folder(root: Path, folder: str) -> bool:
@@ -223,6 +260,10 @@ def stranger_by_name(path: str) -> str | None:
         return "its name, or a folder's, begins with a dot: hidden"
     if not is_picture(parts[-1]):
         suffix = PurePosixPath(path).suffix
+        if suffix.lower() in _ARCHIVES:
+            return "an archive: unpack it"
+        if suffix.lower() in _OTHER_PICTURES:
+            return f"this format is not read: {shown(suffix)} is none of {', '.join(sorted(PICTURE_SUFFIXES))}"
         return f"no picture: {shown(suffix) or 'no suffix'} is none of {', '.join(sorted(PICTURE_SUFFIXES))}"
     return None
 

@@ -72,6 +72,10 @@ class PictureStore:
             raise NotKept("this picture is damaged on disk")
         return data
 
+    def has(self, digest: str) -> bool:
+        """Whether a picture is kept; that its bytes are those of its name is only known once they are read."""
+        return self._path(digest).is_file()
+
     def delete(self, digest: str) -> bool:
         """Let a picture go; whether it was there. Raises OSError."""
         try:

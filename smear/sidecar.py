@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from xml.parsers import expat
 
@@ -30,39 +31,96 @@ class Sidecar(BaseModel):
     expected_cells: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
 
 
-def parse(data: bytes, name: str = "slide.json") -> Sidecar | None:
-    """The sidecar in these bytes; None where they are none (half written, or of another kind): it is only a hint.
+#: What each field has to be, as the person who writes the sidecar reads it.
+_WANTED: Final = {
+    "order_id": "text of at most 200 characters",
+    "specimen": "text of at most 200 characters",
+    "wbc_10e9_L": "a number from 0 to 10,000",
+    "scanned_at": "text of at most 64 characters",
+    "stain": "text of at most 200 characters",
+    "expected_cells": "a whole number from 0 to 1,000,000",
+}
+#: Fields whose wrong value is shown: the others may hold a patient's data, and stand in the file.
+_SHOWN: Final = frozenset({"wbc_10e9_L", "expected_cells"})
+_SHOWN_LENGTH: Final = 40
 
-    A field that is not what it should be, or that is given twice, is left out; the others hold. XML: the fields are
-    elements in the root, or its attributes. CSV: a line of names and a line of values, parted by commas or semicolons.
+
+@dataclass(frozen=True)
+class Understood:
+    """What a sidecar says, None where it says nothing that can be read; and a sentence for each thing in it that is
+    not understood.
+    """
+
+    sidecar: Sidecar | None
+    problems: tuple[str, ...] = ()
+
+
+class _NotUnderstood(Exception):
+    """Bytes that are no sidecar; its text says why."""
+
+
+def understand(data: bytes, name: str = "slide.json") -> Understood:
+    """The sidecar in these bytes. It is only a hint, so that what is wrong with it is said and stops nothing.
+
+    A field that is not what it should be, or that is given twice, is left out and named; the others hold. Unknown
+    fields are left alone, but a sidecar that holds nothing else is not understood. XML: the fields are elements in the
+    root, or its attributes. CSV: a line of names and a line of values, parted by commas or semicolons.
     """
     kind = name.rpartition(".")[2].lower()
     if len(data) > MAX_SIDECAR_BYTES:
-        return None
-    told = {"json": _from_json, "xml": _from_xml, "csv": _from_csv}[kind](data)
-    if told is None:
-        return None
+        return Understood(None, (f"it is not understood and not used: larger than {MAX_SIDECAR_BYTES // 1024} KB",))
+    try:
+        fields = {"json": _from_json, "xml": _from_xml, "csv": _from_csv}[kind](data)
+    except _NotUnderstood as error:
+        return Understood(None, (f"it is not understood and not used: {error}",))
+    problems = [f"{field} is given twice with different values, and is not used" for field in fields.contradicted]
     # JSON tells numbers from text; in the others everything is text.
     strict = kind == "json"
+    values = {field: value for field, value in fields.values.items() if field in Sidecar.model_fields}
     try:
-        return Sidecar.model_validate(told, strict=strict)
+        found = Sidecar.model_validate(values, strict=strict)
     except ValidationError as error:
-        wrong = {problem["loc"][0] for problem in error.errors()}
-        return Sidecar.model_validate({name: value for name, value in told.items() if name not in wrong}, strict=strict)
+        wrong = sorted({str(problem["loc"][0]) for problem in error.errors()}, key=list(Sidecar.model_fields).index)
+        problems += [_wrong(field, values[field]) for field in wrong]
+        found = Sidecar.model_validate({f: value for f, value in values.items() if f not in wrong}, strict=strict)
+    if fields.values and not values and not problems:
+        problems.append(f"none of its fields is known; these are: {', '.join(Sidecar.model_fields)}")
+    return Understood(found, tuple(problems))
 
 
-def _from_json(data: bytes) -> dict[str, Any] | None:
+def _wrong(field: str, value: Any) -> str:
+    said = f"{field} is not {_WANTED[field]}, and is not used"
+    if field not in _SHOWN:
+        return said
+    # As JSON in ASCII: nothing in it steers a terminal or is refused by a database.
+    return f"{said}: {json.dumps(value, default=str)[:_SHOWN_LENGTH]}"
+
+
+@dataclass(frozen=True)
+class _Told:
+    """The fields of a sidecar as they stand there, and those that are given twice with different values."""
+
+    values: dict[str, Any]
+    contradicted: tuple[str, ...] = ()
+
+
+def _from_json(data: bytes) -> _Told:
+    contradicted: set[str] = set()
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        told: dict[str, Any] = {}
+        # The same object is no contradiction, also where it is not even equal to itself: NaN.
+        twice = {name for name, value in pairs if (first := told.setdefault(name, value)) is not value != first}
+        contradicted.update(twice & Sidecar.model_fields.keys())
+        return {name: value for name, value in told.items() if name not in twice}
+
     try:
-        told = json.loads(data, object_pairs_hook=_never_contradicted)
+        told = json.loads(data, object_pairs_hook=once)
     except (ValueError, RecursionError):
-        return None
-    return told if isinstance(told, dict) else None
-
-
-def _never_contradicted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    told: dict[str, Any] = {}
-    contradicted = {name for name, value in pairs if told.setdefault(name, value) != value}
-    return {name: value for name, value in told.items() if name not in contradicted}
+        raise _NotUnderstood("it is not JSON, or only part of it is there") from None
+    if not isinstance(told, dict):
+        raise _NotUnderstood("it is not a JSON object")
+    return _Told(told, tuple(sorted(contradicted)))
 
 
 class _Refused(Exception):
@@ -108,31 +166,40 @@ class _Fields:
             self._text.append(text)
 
 
-def _from_xml(data: bytes) -> dict[str, Any] | None:
+def _from_xml(data: bytes) -> _Told:
     fields = _Fields()
     try:
         fields.read(data)
-    except (expat.ExpatError, _Refused, ValueError, LookupError):
-        return None  # ValueError and LookupError: an encoding that is none
+    except _Refused:
+        raise _NotUnderstood("XML with a document type is not read") from None
+    except (expat.ExpatError, ValueError, LookupError):  # the last two: an encoding that is none
+        raise _NotUnderstood("it is not XML, or only part of it is there") from None
     return _told_once(fields.pairs)
 
 
-def _from_csv(data: bytes) -> dict[str, Any] | None:
+def _from_csv(data: bytes) -> _Told:
     try:
         text = data.decode("utf-8-sig")
         semicolons = ";" in text.split("\n", 1)[0]
         rows = [row for row in csv.reader(io.StringIO(text), delimiter=";" if semicolons else ",", strict=True) if row]
-    except (UnicodeDecodeError, csv.Error):
-        return None
+    except UnicodeDecodeError:
+        raise _NotUnderstood("it is not UTF-8 text") from None
+    except csv.Error:
+        raise _NotUnderstood("it is not CSV, or only part of it is there") from None
     if len(rows) != 2 or len(rows[0]) != len(rows[1]):
-        return None
+        raise _NotUnderstood("it is not a line of names and a line of as many values")
     pairs = [(name.strip(), value.strip()) for name, value in zip(*rows, strict=True)]
     if semicolons:  # where those part columns, a comma is the decimal sign
         pairs = [(name, value.replace(",", ".") if name == "wbc_10e9_L" else value) for name, value in pairs]
     return _told_once(pairs)
 
 
-def _told_once(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """The fields that have a value and are told once, or always the same."""
-    told = {name: {value for other, value in pairs if other == name} for name in Sidecar.model_fields}
-    return {name: values.pop() for name, values in told.items() if len(values) == 1 and values != {""}}
+def _told_once(pairs: list[tuple[str, str]]) -> _Told:
+    """The fields that have a value, and those with more than one: what has none says nothing."""
+    told: dict[str, set[str]] = {}
+    for name, value in pairs:
+        told.setdefault(name, set()).add(value)
+    known = Sidecar.model_fields
+    twice = tuple(name for name in known if len(told.get(name, ())) > 1)
+    values = {name: next(iter(found)) for name, found in told.items() if len(found) == 1 and found != {""}}
+    return _Told(values, twice)

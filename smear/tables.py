@@ -6,8 +6,9 @@
 Paths are relative to their source, since hosts mount shares at different places. Times are UTC.
 """
 
+import secrets
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from sqlalchemy import (
     JSON,
@@ -20,10 +21,13 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     exists,
+    select,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import aliased
 from sqlmodel import Field, SQLModel, col
+
+from smear.names import spellings
 
 
 RevisionState = Literal["arriving", "queued", "classified", "reviewed", "signed", "failed", "listed"]
@@ -61,8 +65,17 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _time(*, nullable: bool) -> Any:
-    return Field(default=None if nullable else ..., sa_column=Column(UtcTime(), nullable=nullable))
+#: For every table whose `id` the database counts: on SQLite too, the number of a deleted row is never given out again.
+NUMBERED: Final[dict[str, Any]] = {"sqlite_autoincrement": True}
+
+
+def new_identity() -> str:
+    """128 random bits: what a page names a revision by. Drawn again when a database is restored."""
+    return secrets.token_hex(16)
+
+
+def _time(*, nullable: bool, index: bool = False) -> Any:
+    return Field(default=None if nullable else ..., sa_column=Column(UtcTime(), nullable=nullable, index=index))
 
 
 def _zero() -> Any:
@@ -74,10 +87,11 @@ class SourceRow(SQLModel, table=True):
     """A named root folder.
 
     `watched_by`, `watch_beat` and `watch_token` are the lease of its one active watcher, in the manner of a revision's
-    claim. `scanned_at` is when the whole root was last compared.
+    claim. `scanned_at` is when the whole root was last compared, `ignored` how many files in it no slide takes.
     """
 
     __tablename__ = "sources"
+    __table_args__ = NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True, max_length=64)
     layout: str
@@ -87,13 +101,14 @@ class SourceRow(SQLModel, table=True):
     watch_token: int = _zero()
     watch_beat: int = _zero()
     scanned_at: datetime | None = _time(nullable=True)
+    ignored: int = _zero()
 
 
 class SlideRow(SQLModel, table=True):
     """One smear: a slide is (source, slide_id)."""
 
     __tablename__ = "slides"
-    __table_args__ = (UniqueConstraint("source_id", "slide_id"),)
+    __table_args__ = (UniqueConstraint("source_id", "slide_id"), NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     source_id: int = Field(foreign_key="sources.id", index=True)
     slide_id: str = Field(max_length=255)
@@ -104,6 +119,8 @@ class SlideRow(SQLModel, table=True):
 class RevisionRow(SQLModel, table=True):
     """One state of a slide's pictures. A late or rewritten file makes the next; earlier ones stay as they were.
 
+    `identity` is what a page names it by when it writes: unlike row and revision numbers with the review's version, it
+    is drawn again by a restore, so a page that was opened before that changes nothing.
     `claimed_by` and `beat` are the lease: who works on it, and a counter that only grows while somebody does.
     `token` fences off whoever lost the lease: it grows with every claim and every release, and a result is
     written only under the token it was claimed with. `published_at` is the outbox: null means that the broker has
@@ -113,6 +130,11 @@ class RevisionRow(SQLModel, table=True):
     `attempts` counts claims, before any work. `deaths` counts those whose worker died over it, as far as that was not
     somebody's doing outside; from the first on pictures are taken one by one, and `in_hand` is the content that is
     being decoded and classified alone right now.
+
+    `sidecar` holds what is known of the slide beside its pictures; of a manifest's list the number of files, as
+    `expected_cells`. `sidecar_problems` are {"file", "reason"} of what was not understood, `sidecar_stat` tells a
+    sidecar that was rewritten. `changed_after_signing` lists {"at", "before", "after"} of sidecar fields that changed
+    under a signature. `not_kept` is how many of its pictures WNET_PICTURES lacks.
     """
 
     __tablename__ = "revisions"
@@ -120,13 +142,23 @@ class RevisionRow(SQLModel, table=True):
         UniqueConstraint("slide", "number"),
         Index("ix_revisions_state_published", "state", "published_at"),
         Index("ix_revisions_outbox", "state", "published_at", "rank", "settled_at"),
+        NUMBERED,
     )
     id: int | None = Field(default=None, primary_key=True)
     slide: int = Field(foreign_key="slides.id", index=True)
     number: int
+    identity: str = Field(default_factory=new_identity, unique=True, max_length=32)
     state: str = Field(default="arriving", max_length=16)
     reason: str | None = None
     sidecar: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    sidecar_problems: list[dict[str, str]] | None = Field(
+        default=None, sa_column=Column(JSON(none_as_null=True), nullable=True)
+    )
+    sidecar_stat: str | None = None
+    changed_after_signing: list[dict[str, Any]] | None = Field(
+        default=None, sa_column=Column(JSON(none_as_null=True), nullable=True)
+    )
+    not_kept: int = _zero()
     signature: str | None = None
     attempts: int = 0
     token: int = 0
@@ -138,17 +170,17 @@ class RevisionRow(SQLModel, table=True):
     arrived_at: datetime = _time(nullable=False)
     settled_at: datetime | None = _time(nullable=True)
     published_at: datetime | None = _time(nullable=True)
-    finished_at: datetime | None = _time(nullable=True)
+    finished_at: datetime | None = _time(nullable=True, index=True)
 
 
 class CellRow(SQLModel, table=True):
     """A cell is (slide, SHA-256 of its picture file)."""
 
     __tablename__ = "cells"
-    __table_args__ = (UniqueConstraint("slide", "sha256"),)
+    __table_args__ = (UniqueConstraint("slide", "sha256"), NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     slide: int = Field(foreign_key="slides.id")
-    sha256: str = Field(max_length=64)
+    sha256: str = Field(max_length=64, index=True)
 
 
 class PictureRow(SQLModel, table=True):
@@ -158,7 +190,7 @@ class PictureRow(SQLModel, table=True):
     """
 
     __tablename__ = "pictures"
-    __table_args__ = (UniqueConstraint("revision", "path"),)
+    __table_args__ = (UniqueConstraint("revision", "path"), NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     revision: int = Field(foreign_key="revisions.id")
     path: str
@@ -186,10 +218,25 @@ class SuspectRow(SQLModel, table=True):
     quarantined_at: datetime | None = _time(nullable=True)
 
 
+class IgnoredFileRow(SQLModel, table=True):
+    """A file of a source that no slide takes, and why, in words; the first thousand of a source.
+
+    `path` is relative to the source, as it is shown; `area` is the slide's folder it was found in, empty outside.
+    """
+
+    __tablename__ = "ignored_files"
+    source: int = Field(foreign_key="sources.id", primary_key=True)
+    path: str = Field(primary_key=True, max_length=512)
+    area: str
+    reason: str
+    first_seen_at: datetime = _time(nullable=False)
+
+
 class BundleRow(SQLModel, table=True):
     """A bundle that has produced results or may do so. `folder` is its name below WNET_MODELS."""
 
     __tablename__ = "bundles"
+    __table_args__ = NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     bundle_id: str = Field(unique=True, max_length=80)
     folder: str
@@ -209,7 +256,7 @@ class PredictionRow(SQLModel, table=True):
     """What a bundle said of a cell; the probabilities are null where the picture was not classified."""
 
     __tablename__ = "predictions"
-    __table_args__ = (UniqueConstraint("cell", "bundle"),)
+    __table_args__ = (UniqueConstraint("cell", "bundle"), NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     cell: int = Field(foreign_key="cells.id")
     bundle: int = Field(foreign_key="bundles.id", index=True)
@@ -225,14 +272,18 @@ class PredictionRow(SQLModel, table=True):
 
 
 class DifferentialRow(SQLModel, table=True):
-    """The result of a revision under a bundle, as it was reported then. One row for each (slide, revision, bundle)."""
+    """The result of a revision under a bundle, as it was reported then. One row for each (slide, revision, bundle).
+
+    `files` is the number of picture files it was made from; `total` counts distinct contents. Null in older rows.
+    """
 
     __tablename__ = "differentials"
-    __table_args__ = (UniqueConstraint("revision", "bundle"),)
+    __table_args__ = (UniqueConstraint("revision", "bundle"), NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     revision: int = Field(foreign_key="revisions.id")
     bundle: int = Field(foreign_key="bundles.id", index=True)
     backend: str = Field(max_length=64)
+    files: int | None = None
     total: int
     classified: int
     outside: int
@@ -260,6 +311,15 @@ def is_latest_revision() -> Any:
     """The condition under which a RevisionRow in a query is its slide's latest."""
     later = aliased(RevisionRow)
     return ~exists().where(col(later.slide) == RevisionRow.slide, col(later.number) > RevisionRow.number)
+
+
+def is_named(*names: str) -> Any:
+    """The condition under which a SlideRow in a query has one of these names, in whichever form it is stored."""
+    forms = [form for name in names for form in spellings(name)]
+    # Of every source, since names are indexed within theirs: among a million slides one is found at once.
+    within = col(SlideRow.source_id).in_(select(col(SourceRow.id)))
+    named = select(col(SlideRow.id)).where(within, col(SlideRow.slide_id).in_(forms))
+    return col(SlideRow.id).in_(named)
 
 
 def key(value: int | None) -> int:

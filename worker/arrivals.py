@@ -19,6 +19,7 @@ from smear.sources import Source
 from smear.store import Store
 from smear.tables import RevisionRow, RevisionState, SlideRow, SourceRow, is_latest_revision, key, utc_now
 from worker import lanes
+from worker.forgetting import must_stay, remove
 from worker.ledger import change_revision
 
 
@@ -33,6 +34,7 @@ class Known:
     signature: str | None
     finished_at: datetime | None
     folder: str = ""
+    facts_stat: str | None = None
 
 
 def register_source(store: Store, source: Source) -> int:
@@ -91,7 +93,7 @@ def _latest(session: Session, where: Any) -> list[tuple[str, Known]]:
     return [
         (
             s.slide_id,
-            Known(key(s.id), key(r.id), r.number, _state(r), r.signature, r.finished_at, raw(s.folder)),
+            Known(key(s.id), key(r.id), r.number, _state(r), r.signature, r.finished_at, raw(s.folder), r.sidecar_stat),
         )
         for s, r in rows
     ]
@@ -141,14 +143,20 @@ def scanned(store: Store, source: int) -> None:
         session.execute(update(SourceRow).where(col(SourceRow.id) == source).values(scanned_at=utc_now()))
 
 
-def forget(store: Store, known: Known) -> None:
-    """Take back the first sight of a slide of which nothing was ever read: its folder only changed its name."""
+def forget(store: Store, known: Known) -> bool:
+    """Take back the first sight of a slide of which nothing was ever read: its folder only changed its name.
+
+    False where it stays: something was read, or a user left a remark on it.
+    """
     with store.write() as session:
-        revision = session.get(RevisionRow, known.revision)
-        if revision is not None and (revision.number, revision.state, revision.attempts) == (1, "arriving", 0):
-            session.delete(revision)
-            session.flush()
-            session.delete(session.get_one(SlideRow, known.slide))
+        # A server locks the row, so that no remark comes in between.
+        free = select(SlideRow.id).where(SlideRow.id == known.slide, ~must_stay()).with_for_update(of=SlideRow)
+        revisions = session.exec(select(RevisionRow).where(RevisionRow.slide == known.slide)).all()
+        unread = [(r.number, r.state, r.attempts) for r in revisions] == [(1, "arriving", 0)]
+        if not unread or session.exec(free).one_or_none() is None:
+            return False
+        remove(session, [known.slide])
+        return True
 
 
 def settle(
@@ -157,16 +165,19 @@ def settle(
     sidecar: dict[str, Any] | None,
     *,
     blood: bool,
+    sidecar_problems: list[dict[str, str]] | None = None,
+    sidecar_stat: str | None = None,
     signature: str | None = None,
     rank: int = 0,
 ) -> None:
     """An arriving revision has settled: to be queued, or only listed where it is no blood smear.
 
-    `signature` stands for what lay in the folder then, should the revision fail without ever being read; `rank` is its
-    place in the outbox.
+    `sidecar` and the two named after it are a SlideFacts (smear/slide_facts.py), in parts. `signature` stands for what
+    lay in the folder then, should the revision fail without ever being read; `rank` is its place in the outbox.
     """
     now = utc_now()
-    values: dict[str, Any] = {"settled_at": now, "sidecar": sidecar, "state": "queued"}
+    values: dict[str, Any] = {"settled_at": now, "state": "queued"}
+    values |= {"sidecar": sidecar, "sidecar_problems": sidecar_problems or None, "sidecar_stat": sidecar_stat}
     values |= {"signature": signature, "rank": rank}
     if not blood:
         values |= {"state": "listed", "reason": "not a blood smear: no differential", "finished_at": now}

@@ -9,12 +9,15 @@ import numpy as np
 
 from smear.bundle import Bundle
 from smear.cells import CELL_TYPES, CellState, CellType
+from smear.completeness import Completeness
 from smear.correction import corrected
 from smear.decision import decide, needs_review
 from smear.differential import Differential, differential
 from smear.flags import flags
 from smear.intervals import ADULT, Intervals
+from smear.layouts.manifest import picture_files
 from smear.report import slide_object
+from smear.slide_facts import SlideFacts
 from worker.engines.face import Engine, Floats, Images
 from worker.reading import ReadPicture
 
@@ -51,6 +54,11 @@ class SlideResult:
         return {"total": len(self.cells), **{str(state): n for state, n in counted.items()}}
 
     @property
+    def picture_files(self) -> int:
+        """How many picture files of the slide there were, two of the same content counted twice."""
+        return picture_files((picture.path, cell.problem) for picture, cell in self.files)
+
+    @property
     def problems(self) -> list[dict[str, str]]:
         """Every file that was not classified because something is wrong with it, with the reason."""
         return [{"file": picture.path, "reason": cell.problem} for picture, cell in self.files if cell.problem]
@@ -72,25 +80,35 @@ class SlideResult:
         return flags(self.differential.percent, self.differential.ci95, intervals, wbc_10e9_L)
 
     def to_object(
-        self, *, source: str, slide_id: str, revision: int = 1, intervals: Intervals = ADULT
+        self,
+        *,
+        source: str,
+        slide_id: str,
+        revision: int = 1,
+        intervals: Intervals = ADULT,
+        facts: SlideFacts | None = None,
     ) -> dict[str, Any]:
-        """The slide's JSON object; flags are relative ones, since a folder alone tells no WBC count."""
+        """The slide's JSON object. `facts` lay beside the pictures; without a WBC count in them flags are relative."""
+        facts = facts or SlideFacts()
+        problems = self.problems or ([{"file": "", "reason": self.failure}] if self.failure else [])
         return slide_object(
             source=source,
             slide_id=slide_id,
             revision=revision,
             state="failed" if self.failure else "classified",
             cells=self.cell_counts,
+            expected_cells=facts.expected_cells,
+            complete=Completeness(facts.expected_cells, self.picture_files).complete,
             counts=self.differential.counts,
             percent=self.differential.percent,
             ci95=self.differential.ci95,
-            problems=self.problems or ([{"file": "", "reason": self.failure}] if self.failure else []),
+            problems=[*problems, *facts.problems],
             bundle=self.bundle_id,
             backend=self.backend,
             prior_adjusted=self.corrected,
             prior_adjusted_ci95=self.corrected_ci95,
             needs_review=self.needs_review,
-            flags=self.flags(intervals),
+            flags=self.flags(intervals, (facts.values or {}).get("wbc_10e9_L")),
         )
 
 

@@ -15,5 +15,7 @@ def prepare(settings: Settings) -> None:
     try:
         migrate(store, settings.var / "migrate.lock")
         register(store, bundles.load(seed(settings.models_folder)))
+        if settings.keep_pictures_days > 0:
+            settings.pictures_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     finally:
         store.close()

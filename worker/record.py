@@ -23,15 +23,32 @@ from worker.classify import Cell, SlideResult
 from worker.ledger import Claim, Fenced
 
 
-def record(store: Store, claim: Claim, result: SlideResult, signature: str, intervals: Intervals = ADULT) -> None:
+def record(
+    store: Store,
+    claim: Claim,
+    result: SlideResult,
+    signature: str,
+    intervals: Intervals = ADULT,
+    *,
+    not_kept: int = 0,
+) -> None:
     """Store pictures, cells, predictions and differential, and end the claim; raises Fenced and writes nothing
-    where the claim was taken back. `signature` is the folder's, from before it was read.
+    where the claim was taken back. `signature` is the folder's, from before it was read; `not_kept` of its pictures
+    could not be kept.
     """
     with store.write() as session:
-        write(session, claim, result, signature, intervals)
+        write(session, claim, result, signature, intervals, not_kept=not_kept)
 
 
-def write(session: Session, claim: Claim, result: SlideResult, signature: str, intervals: Intervals = ADULT) -> None:
+def write(
+    session: Session,
+    claim: Claim,
+    result: SlideResult,
+    signature: str,
+    intervals: Intervals = ADULT,
+    *,
+    not_kept: int = 0,
+) -> None:
     """Every row of a result, in a transaction that is still open; raises Fenced.
 
     The revision's row comes first: whoever else would write to it waits, and nobody waits the other way round. Rows
@@ -47,6 +64,7 @@ def write(session: Session, claim: Claim, result: SlideResult, signature: str, i
             in_hand=None,
             finished_at=func.coalesce(col(RevisionRow.finished_at), utc_now()),
             signature=signature,
+            not_kept=not_kept,
         )
     )
     if ended.rowcount != 1:  # type: ignore[attr-defined]
@@ -112,9 +130,11 @@ def _differential(session: Session, revision: int, bundle: int, result: SlideRes
         select(DifferentialRow).where(DifferentialRow.revision == revision, DifferentialRow.bundle == bundle)
     ).one_or_none()
     counted, reported = result.cell_counts, result.differential
-    sidecar = session.get_one(RevisionRow, revision).sidecar or {}
+    of = session.get_one(RevisionRow, revision)
+    sidecar = of.sidecar or {}
     values: dict[str, Any] = {
         "backend": result.backend,
+        "files": result.picture_files,
         **{name: counted.get(name, 0) for name in ("total", "classified", "outside", "misfit", "unreadable")},
         **reported.counts,
         "percent": reported.percent,
@@ -124,7 +144,7 @@ def _differential(session: Session, revision: int, bundle: int, result: SlideRes
         "corrected_ci95": None if result.corrected_ci95 is None else _lists(result.corrected_ci95),
         "needs_review": result.needs_review,
         "flags": result.flags(intervals, sidecar.get("wbc_10e9_L")),
-        "problems": result.problems,
+        "problems": [*result.problems, *(of.sidecar_problems or [])],
     }
     if row is None:
         row = DifferentialRow(revision=revision, bundle=bundle, created_at=utc_now(), **values)

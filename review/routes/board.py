@@ -8,6 +8,8 @@ from fastapi.responses import HTMLResponse, Response
 from review import board
 from review.asking import MAX_ROW, desk_of, reader, render, writer
 from review.board import Show, Sort
+from review.identity import IdentityInAddress
+from review.notices import notices
 from review.people import Person
 from review.retrying import retry
 from review.words import typed
@@ -66,9 +68,10 @@ def retry_slide(
     sort: Sort = "urgency",
     source: FromSource = None,
     page: Number = 1,
+    identity: IdentityInAddress = "",
 ) -> Response:
-    """A failed slide again; the table, renewed."""
-    retry(desk_of(request).store, who, slide)
+    """A failed slide again; the table, renewed. `identity` is that of the revision that was seen to have failed."""
+    retry(desk_of(request).store, who, slide, identity)
     return render(request, "_rows.html", **_told(request, show, q, sort, source, page))
 
 
@@ -91,4 +94,4 @@ def _told(request: Request, show: Show, q: str, sort: Sort, source: int | None, 
 def _health(request: Request) -> dict[str, Any]:
     desk = desk_of(request)
     with desk.store.read() as session:
-        return {"health": board.health(session, desk.zone)}
+        return {"health": board.health(session, desk.zone), "notices": notices(session)}

@@ -4,6 +4,9 @@ const gallery = document.getElementById("gallery");
 export const cells = () => [...(gallery?.querySelectorAll(".cell") ?? [])];
 export const byId = (id) => document.getElementById(`c${id}`);
 export const idOf = (cell) => Number(cell.id.slice(1));
+export const digestOf = (cell) => cell.dataset.sha256;
+/** Where its picture is: the address is that of the content, so that no other is ever shown from there. */
+export const pictureOf = (cell) => `/pictures/${digestOf(cell)}`;
 export const groupOf = (cell) => cell.closest(".group").dataset.label;
 
 let current = null;

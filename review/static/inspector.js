@@ -1,5 +1,5 @@
 // The cell in focus, large: what analyser, model and people say of it, the five probabilities, and reference cells beside it.
-import { groupOf, idOf, inFocus } from "./gallery.js";
+import { groupOf, idOf, inFocus, pictureOf } from "./gallery.js";
 
 const TYPES = ["neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte"];
 const SVG = "http://www.w3.org/2000/svg";
@@ -32,7 +32,7 @@ export function show() {
   const told = cell.dataset, p = told.p ? told.p.split(" ").map(Number) : null;
   const portrait = document.getElementById("portrait");
   portrait.hidden = cell.classList.contains("missing");
-  if (!portrait.src.endsWith(`/cells/${idOf(cell)}/picture`)) portrait.src = `/cells/${idOf(cell)}/picture`;
+  if (!portrait.src.endsWith(pictureOf(cell))) portrait.src = pictureOf(cell);
   portrait.alt = `Cell ${told.n}, large`;
   document.getElementById("i-title").textContent = `Cell ${told.n}`;
   const opinions = document.getElementById("i-opinions");

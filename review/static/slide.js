@@ -10,6 +10,8 @@ const id = Number(page.dataset.slide);
 const mayLabel = page.dataset.open === "true";
 let version = Number(page.dataset.version);
 const revision = Number(page.dataset.revision);
+// What this page was made from: the server changes nothing on behalf of a page of another state of the database.
+const { identity } = page.dataset;
 const dialog = (name) => document.getElementById(`d-${name}`);
 const button = (name) => document.querySelector(`:is(.dock, .slidehead, .signing) [data-do="${name}"]`);
 
@@ -35,7 +37,7 @@ function dragging(cells) {
 
 async function post(path, told) {
   const answer = await fetch(`/slides/${id}/${path}`, {
-    method: "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf }, body: JSON.stringify(told),
+    method: "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf }, body: JSON.stringify({ ...told, identity }),
   });
   leave(answer.status);
   return { ok: answer.ok, status: answer.status, told: await answer.json().catch(() => ({ words: "That did not work." })) };
@@ -57,13 +59,15 @@ function putInPlace(told) {
 }
 
 async function look() {
-  const answer = await fetch(`/slides/${id}/changes?since=${version}`, { headers: { "X-Background": "1" } });
+  const answer = await fetch(`/slides/${id}/changes?since=${version}&identity=${identity}`, { headers: { "X-Background": "1" } });
   leave(answer.status);
+  if (answer.status === 404) conflict("This slide was removed from the database. Go back to the board.");
   if (!answer.ok) return null;
   const told = await answer.json();
   await atRest;
-  if (told.revision !== revision) {
-    try { sessionStorage.news = "New pictures came: this is the slide as it is now."; } catch { /* unsaid, but shown */ }
+  if (told.identity !== identity) {
+    const why = told.revision === revision ? "The database was restored" : "New pictures came";
+    try { sessionStorage.news = `${why}: this is the slide as it is now.`; } catch { /* unsaid, but shown */ }
     location.reload();
     return null;
   }
@@ -85,9 +89,11 @@ function lookSoon() {
 
 /** While there is nothing to show yet: another page once there is. */
 async function lookWhetherThere() {
-  const answer = await fetch(`/slides/${id}/changes?since=0`, { headers: { "X-Background": "1" } });
+  const answer = await fetch(`/slides/${id}/changes?since=0&identity=${identity}`, { headers: { "X-Background": "1" } });
   leave(answer.status);
-  if (answer.ok && (await answer.json()).state !== page.dataset.state) location.reload();
+  if (!answer.ok) return;
+  const told = await answer.json();
+  if (told.state !== page.dataset.state || told.identity !== identity) location.reload();
 }
 
 function conflict(words) {
@@ -170,7 +176,7 @@ function zoom() {
   const cell = gallery.inFocus();
   if (!cell) return;
   const picture = document.getElementById("zoomed");
-  picture.src = `/cells/${gallery.idOf(cell)}/picture`;
+  picture.src = gallery.pictureOf(cell);
   picture.alt = `Cell ${cell.dataset.n}`;
   document.getElementById("zoomtext").textContent = `Cell ${cell.dataset.n}: ${named(gallery.groupOf(cell), cell.dataset.kind)}`;
   if (!dialog("zoom").open) dialog("zoom").showModal();
@@ -197,7 +203,7 @@ async function mark() {
   if (page.dataset.mark !== "true" || !cell) return;
   const wanted = !cell.classList.contains("reference");
   const answer = await fetch(`/cells/${gallery.idOf(cell)}/reference`, {
-    method: "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf }, body: JSON.stringify({ wanted }),
+    method: "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf }, body: JSON.stringify({ wanted, identity }),
   });
   leave(answer.status);
   const told = await answer.json();
@@ -241,7 +247,7 @@ function chooseSeveral(wanted) {
 
 function retry() {
   ask(async () => {
-    const answer = await post("retry", {});
+    const answer = await post(`retry?identity=${identity}`, {});
     if (answer.ok || answer.status === 409) location.reload(); else say(answer.told.words);
   });
 }
@@ -427,4 +433,4 @@ on("open", () => { if (field) lookSoon(); else location.reload(); });
 try { if (sessionStorage.news) { say(sessionStorage.news); delete sessionStorage.news; } } catch { /* as above */ }
 // An event may be lost; looking now and then finds what it told.
 setInterval(() => { if (document.hidden) return; if (field) lookSoon(); else ask(lookWhetherThere); }, 30_000);
-if (mayLabel) post("hold", {});
+if (mayLabel) post("hold", {}).then((answer) => { if (answer.status === 409) conflict(answer.told.words); });

@@ -51,7 +51,15 @@ class ClassesLayout:
                     times.append(f"{shown(name)}:{time_of(inner)}")
                     pictures += names_in(inner, f"{name}/", shown(name)).pictures
         ordered = tuple(sorted(pictures, key=lambda p: p.path))
-        return Listing(ordered, seen.complete_marker, seen.sidecar, "|".join(times), folder, seen.sidecar_name)
+        return Listing(
+            ordered,
+            seen.complete_marker,
+            seen.sidecar,
+            "|".join(times),
+            folder,
+            seen.sidecar_name,
+            other_sidecars=seen.other_sidecars,
+        )
 
     def has(self, root: Path, folder: str) -> bool:
         """Whether its folder is there."""
@@ -73,7 +81,7 @@ class ClassesLayout:
             return why
         match len(PurePosixPath(path).parts):
             case 1:
-                return "it lies outside every slide's folder"
+                return "a picture outside every slide's folder"
             case 2:
                 return "it lies in the slide's folder, but in no class's"
             case 3:

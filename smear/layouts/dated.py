@@ -112,5 +112,5 @@ class DatedLayout:
             return why
         if len(parts) > 1 and not dated:
             return "the folder's name is no date: yyyymmdd is expected"
-        places = {1: "it lies outside every day's folder", 2: "it lies outside every slide's folder", 3: None}
+        places = {1: "a picture outside every day's folder", 2: "a picture outside every slide's folder", 3: None}
         return places.get(len(parts), "it lies deeper than the slide's folder")

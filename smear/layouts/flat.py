@@ -14,8 +14,8 @@ from smear.listing import (
     COMPLETE_MARKER,
     FoundPicture,
     Listing,
+    all_of,
     compiled,
-    first_of,
     is_picture,
     news_of,
     slide_name,
@@ -110,8 +110,8 @@ class FlatLayout:
                 else:
                     others[name] = seen
         beside = {name[len(folder) :]: name for name in others}
-        ending = first_of({end: others[name] for end, name in beside.items()}, _ENDINGS[1:])
-        sidecar = beside[ending] if ending is not None else None
+        sidecars = [beside[ending] for ending in all_of(beside, _ENDINGS[1:])]
+        sidecar = sidecars[0] if sidecars else None
         return Listing(
             tuple(pictures),
             any(end.lower() == COMPLETE_MARKER for end in beside),
@@ -119,6 +119,7 @@ class FlatLayout:
             _signature(names),
             ".",
             sidecar,
+            other_sidecars=tuple(sidecars[1:]),
         )
 
     def has(self, root: Path, folder: str) -> bool:

@@ -2,9 +2,9 @@
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from smear.files import FileChanging, Stat, open_folder, open_inside, read_file
@@ -69,10 +69,10 @@ class ManifestLayout:
             time, seen = time_of(slide), names_in(slide)
             name = first_of(seen.others, MANIFESTS)
             if name is None:
-                pictures, complete, stat = seen.pictures, False, None
+                pictures, complete, stat, expected = seen.pictures, False, None, None
             else:
                 stat = seen.others[name]
-                pictures, complete = _compare(slide, name, stat, seen)
+                pictures, complete, expected = _compare(slide, name, stat, seen)
         return Listing(
             tuple(sorted(pictures, key=lambda p: p.path)),
             seen.complete_marker or complete,
@@ -81,6 +81,8 @@ class ManifestLayout:
             folder,
             seen.sidecar_name,
             stat,
+            expected,
+            seen.other_sidecars,
         )
 
     def has(self, root: Path, folder: str) -> bool:
@@ -102,19 +104,28 @@ class ManifestLayout:
         return None if is_hint(path, 2, MANIFESTS) else self._outer.stranger(path)
 
 
-def _compare(slide: int, name: str, stat: Stat, seen: Names) -> tuple[list[FoundPicture], bool]:
-    """The slide's pictures as its manifest has them, and whether all it lists is there."""
+def _compare(slide: int, name: str, stat: Stat, seen: Names) -> tuple[list[FoundPicture], bool, int | None]:
+    """The slide's pictures as its manifest has them, whether all it lists is there, and how many pictures it lists."""
     try:
         manifest = parse(name, read_file(slide, name, MAX_MANIFEST_BYTES)[0])
     except FileChanging:
-        return seen.pictures, False
+        return seen.pictures, False, None
     except (BadManifest, UnreadablePicture) as error:
-        return [*seen.pictures, FoundPicture(name, stat, None, problem=f"the manifest cannot be used: {error}")], False
+        unusable = FoundPicture(name, stat, None, problem=f"the manifest cannot be used: {error}")
+        return [*seen.pictures, unusable], False, None
     pictures, missing = _listed(manifest, seen)
+    expected = sum(is_picture(listed) for listed in manifest.files)
     if manifest.count is not None and manifest.count != len(manifest.files):
         problem = f"the manifest lists {len(manifest.files)} files and says {manifest.count}"
-        return [*pictures, FoundPicture(name, stat, None, problem=problem)], False
-    return pictures, not missing and bool(manifest.files)
+        # Which of the two numbers is right is not known: the larger one overlooks no picture.
+        expected = max(manifest.count, expected)
+        return [*pictures, FoundPicture(name, stat, None, problem=problem)], False, expected
+    return pictures, not missing and bool(manifest.files), expected
+
+
+def picture_files(files: Iterable[tuple[str, str | None]]) -> int:
+    """How many of (path, problem) are picture files of the slide: there, and not left out by its manifest."""
+    return sum(is_picture(PurePosixPath(path).name) and problem not in {MISSING, UNLISTED} for path, problem in files)
 
 
 def _listed(manifest: Manifest, seen: Names) -> tuple[list[FoundPicture], bool]:

@@ -55,7 +55,15 @@ class SlidesLayout:
         with open_folder(root, folder) as descriptor:
             signature = time_of(descriptor)
             seen = names_in(descriptor)
-        return Listing(tuple(seen.pictures), seen.complete_marker, seen.sidecar, signature, folder, seen.sidecar_name)
+        return Listing(
+            tuple(seen.pictures),
+            seen.complete_marker,
+            seen.sidecar,
+            signature,
+            folder,
+            seen.sidecar_name,
+            other_sidecars=seen.other_sidecars,
+        )
 
     def has(self, root: Path, folder: str) -> bool:
         """Whether its folder is there."""
@@ -78,7 +86,7 @@ class SlidesLayout:
             return why
         match len(PurePosixPath(path).parts):
             case 1:
-                return "it lies outside every slide's folder"
+                return "a picture outside every slide's folder"
             case 2:
                 return None
             case _:

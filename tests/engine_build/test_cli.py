@@ -91,8 +91,10 @@ def test_what_was_built_is_verified_inspected_and_served(shipped_folder, few, tm
     verified = json.loads(sidecar.read_text())
     verified["verification"]["times_default"] = 9.0
     sidecar.write_text(json.dumps(verified))
-    served = cli.open_engine(bundle.load(shipped_folder), "auto", 1, tmp_path / "var" / "engines")
-    assert served.name == "openvino-int8"
+    served = bundle.load(shipped_folder), "auto", 1, tmp_path / "var" / "engines"
+    assert cli.open_engine(*served, "int8").name == "openvino-int8"
+    assert cli.open_engine(*served, "auto").name == "openvino-int8"
+    assert cli.open_engine(*served).name == "openvino-fp32"
 
 
 def test_a_form_below_the_limits_is_exit_1_and_is_not_served(shipped_folder, few, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from review.app import create_app
 from review.desk import Desk, make_desk
 from review.passwords import Passwords
+from review.serving import configuration
 from smear.settings import Settings
 from smear.store import Store
 
@@ -97,6 +98,20 @@ def cells_of(desk: Desk) -> Callable[[int], list[int]]:
     return ask
 
 
+@pytest.fixture
+def digests_of(desk: Desk) -> Callable[[int], list[str]]:
+    """digests_of(slide): the SHA-256 of its cells' pictures, in the order of the cells' rows."""
+    from sqlmodel import select
+
+    from smear.tables import CellRow
+
+    def ask(slide: int) -> list[str]:
+        with desk.store.read() as session:
+            return list(session.exec(select(CellRow.sha256).where(CellRow.slide == slide).order_by(CellRow.id)))
+
+    return ask
+
+
 # --- a real port, a real browser -------------------------------------------------------------------------------------
 
 
@@ -106,9 +121,7 @@ def address(app: FastAPI) -> Iterator[str]:
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
     bound.listen(64)
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="on")
-    )
+    server = uvicorn.Server(configuration(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     deadline = time.monotonic() + 20

@@ -26,6 +26,7 @@ from smear.tables import (
     SlideRow,
     SourceRow,
     key,
+    new_identity,
     utc_now,
 )
 
@@ -159,9 +160,10 @@ def add_many(store: Store, n: int) -> None:
             slides,
         )
         connection.execute(
-            text("INSERT INTO revisions (id, slide, number, state, sidecar, attempts, token, beat, arrived_at)"
-                 " VALUES (:r, :i, 1, :st, :sc, 1, 1, 0, :t)"),
-            [{"r": first + k, "i": s["i"], "st": states[k % 100], "sc": f'{{"order_id": "A-{k:08}"}}', "t": s["t"]}
+            text("INSERT INTO revisions (id, slide, number, identity, state, sidecar, attempts, token, beat,"
+                 " arrived_at) VALUES (:r, :i, 1, :u, :st, :sc, 1, 1, 0, :t)"),
+            [{"r": first + k, "u": new_identity(), "i": s["i"], "st": states[k % 100],
+              "sc": f'{{"order_id": "A-{k:08}"}}', "t": s["t"]}
              for k, s in enumerate(slides, start=1)],
         )  # fmt: skip
         connection.execute(

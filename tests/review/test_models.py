@@ -1,7 +1,7 @@
 """The page of bundles: what it tells of a night, who may put a challenger into use, and how it is taken back."""
 
 import pytest
-from seeding import source_and_bundle
+from seeding import add_slide, source_and_bundle
 from sqlmodel import select
 
 from review.picture import FOOT, TOP, panels
@@ -121,3 +121,10 @@ def test_what_passed_no_gate_is_not_put_into_use_by_a_click(client, desk, offere
     assert answer.status_code == 409
     assert "neither passed" in answer.text
     assert serving(desk) == champion
+
+
+def test_engine_and_precision_stand_beside_the_bundle(desk, client, offered):
+    add_slide(desk.store, "S-1")
+    page = client("ada").get("/models").text
+    assert "Engine and precision" in page
+    assert 'fake fp32 <span class="muted">(1 result)</span>' in page

@@ -2,13 +2,17 @@ import json
 
 import pytest
 
-from smear.sidecar import Sidecar, parse
+from smear.sidecar import Sidecar, understand
+
+
+def parsed(data, name="slide.json"):
+    return understand(data, name).sidecar
 
 
 def test_the_known_fields_are_read_and_others_left_alone():
-    told = parse(b'{"order_id": "O-1", "wbc_10e9_L": 6.1, "expected_cells": 120, "stain": "MGG", "x": [1]}')
+    told = parsed(b'{"order_id": "O-1", "wbc_10e9_L": 6.1, "expected_cells": 120, "stain": "MGG", "x": [1]}')
     assert told == Sidecar(order_id="O-1", wbc_10e9_L=6.1, expected_cells=120, stain="MGG")
-    assert parse(b"{}") == Sidecar()
+    assert parsed(b"{}") == Sidecar()
 
 
 @pytest.mark.parametrize(
@@ -25,8 +29,10 @@ def test_the_known_fields_are_read_and_others_left_alone():
         b'{"expected_cells": ' + b"9" * 5000 + b"}",
     ],
 )
-def test_what_is_no_sidecar_is_none(data):
-    assert parse(data) is None
+def test_what_is_no_sidecar_is_none_and_says_why(data):
+    found = understand(data)
+    assert found.sidecar is None
+    assert found.problems[0].startswith("it is not understood and not used: it is not ")
 
 
 @pytest.mark.parametrize(
@@ -47,12 +53,18 @@ def test_what_is_no_sidecar_is_none(data):
     ids=str,
 )
 def test_a_senseless_value_is_left_out_and_the_others_hold(field):
-    assert parse(json.dumps(field).encode()) == Sidecar()
-    assert parse(json.dumps({"stain": "MGG", **field}).encode()) == Sidecar(stain="MGG")
+    assert parsed(json.dumps(field).encode()) == Sidecar()
+    found = understand(json.dumps({"stain": "MGG", **field}).encode())
+    assert found.sidecar == Sidecar(stain="MGG")
+    (problem,) = found.problems
+    assert problem.startswith(f"{next(iter(field))} is not ")
+    assert problem.isascii()
 
 
 def test_a_field_that_json_contradicts_is_left_out():
-    assert parse(b'{"expected_cells": 5, "stain": "MGG", "stain": "MGG", "expected_cells": 50}') == Sidecar(stain="MGG")
+    found = understand(b'{"expected_cells": 5, "stain": "MGG", "stain": "MGG", "expected_cells": 50}')
+    assert found.sidecar == Sidecar(stain="MGG")
+    assert found.problems == ("expected_cells is given twice with different values, and is not used",)
 
 
 XML = b"""<?xml version="1.0" encoding="ISO-8859-1"?>
@@ -70,7 +82,7 @@ XML = b"""<?xml version="1.0" encoding="ISO-8859-1"?>
     ],
 )
 def test_xml_and_csv_tell_the_same_as_json(name, data):
-    assert parse(data, name) == Sidecar(order_id="O-1", wbc_10e9_L=6.1, stain="Müller ü", expected_cells=120)
+    assert parsed(data, name) == Sidecar(order_id="O-1", wbc_10e9_L=6.1, stain="Müller ü", expected_cells=120)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +105,10 @@ def test_xml_and_csv_tell_the_same_as_json(name, data):
         ("slide.csv", b"\0"),
     ],
 )
-def test_xml_and_csv_of_any_other_kind_are_no_sidecar(name, data):
-    assert parse(data, name) is None
+def test_xml_and_csv_of_any_other_kind_are_no_sidecar_and_say_why(name, data):
+    found = understand(data, name)
+    assert found.sidecar is None
+    assert found.problems[0].startswith("it is not understood and not used: ")
 
 
 @pytest.mark.parametrize("data", [
@@ -104,8 +118,40 @@ def test_xml_and_csv_of_any_other_kind_are_no_sidecar(name, data):
     b"<s><wbc_10e9_L>nan</wbc_10e9_L></s>", b"<s><expected_cells>1<b>2</b>0</expected_cells></s>",
 ])  # fmt: skip
 def test_a_field_told_twice_or_without_sense_is_left_out(data):
-    assert parse(data, "slide.xml") == Sidecar()
+    assert parsed(data, "slide.xml") == Sidecar()
 
 
 def test_json_numbers_are_numbers():
-    assert parse(b'{"expected_cells": "120", "wbc_10e9_L": 6, "stain": "MGG"}') == Sidecar(wbc_10e9_L=6.0, stain="MGG")
+    assert parsed(b'{"expected_cells": "120", "wbc_10e9_L": 6, "stain": "MGG"}') == Sidecar(wbc_10e9_L=6.0, stain="MGG")
+
+
+def test_a_wrong_field_is_named_with_its_value_and_the_others_hold():
+    found = understand(b'{"wbc_10e9_L": "abc", "order_id": "O-1", "other": 1}')
+    assert found.sidecar == Sidecar(order_id="O-1")
+    assert found.problems == ('wbc_10e9_L is not a number from 0 to 10,000, and is not used: "abc"',)
+
+
+def test_a_wrong_value_that_may_be_a_patients_is_named_without_it():
+    (problem,) = understand(b'{"order_id": 4711}').problems
+    assert problem == "order_id is not text of at most 200 characters, and is not used"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("slide.json", b'{"WBC": 5.1, "order": "O-1"}'),
+        ("slide.json", b'{"slide": {"order_id": "O-1"}}'),
+        ("slide.xml", b"<slide><wbc>5.1</wbc></slide>"),
+        ("slide.csv", b"wbc,order\n5.1,O-1\n"),
+    ],
+)
+def test_a_sidecar_of_unknown_fields_alone_says_so(name, data):
+    found = understand(data, name)
+    assert found.sidecar == Sidecar()
+    assert found.problems[0].startswith("none of its fields is known; these are: order_id, ")
+
+
+def test_unknown_fields_beside_known_ones_and_an_empty_sidecar_are_no_problem():
+    assert understand(b'{"order_id": "O-1", "x": 1}').problems == ()
+    assert understand(b"{}").problems == ()
+    assert understand(b"<s/>", "slide.xml").problems == ()

@@ -105,13 +105,16 @@ def settings(make_settings: Callable[..., Settings], drop: Path) -> Settings:
 
 @pytest.fixture
 def make_work(settings: Settings, bundle: Bundle) -> Callable[..., Work]:
-    """make_work(store, engine, **changed settings): a worker that classifies with this engine."""
+    """make_work(store, engine, **changed settings): a worker that classifies with this engine, and keeps pictures."""
+    from worker.keeping import keeper
     from worker.reading import SlideReader
 
     def make(store: Store, engine: Any, **changed: Any) -> Work:
         register(store, bundle)
         given = settings.model_copy(update=changed)
-        return Work(given, store, FakeServing(bundle, engine), SlideReader(1))  # type: ignore[arg-type]
+        keep = keeper(given)
+        serving: Any = FakeServing(bundle, engine)
+        return Work(given, store, serving, SlideReader(1, keep=keep), not_kept=keep.not_kept)
 
     return make
 

@@ -279,7 +279,7 @@ def test_the_doctor_finds_nothing_wrong_with_a_good_installation(worker, broker,
     broker.start()
     done = worker("doctor", "--json")
     told = {finding["name"]: finding for finding in json_lines(done.stdout)}
-    names = "python, state folder, drop folder, database, broker, network, compiled forms, events, gpu"
+    names = "python, state folder, drop folder, database, kept pictures, broker, network, compiled forms, events, gpu"
     assert set(told) == set(names.split(", "))
     bad = {name: finding["found"] for name, finding in told.items() if finding["verdict"] == "bad"}
     assert not bad.keys() - {"state folder"}  # a full disk is no fault of ours

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
+from smear.intervals import load_intervals
 from smear.layout import layout
 from smear.logs import set_up_logging
 from smear.plain import PlainError
@@ -57,4 +58,5 @@ def rescans(store: Store, settings: Settings, named: Sequence[str], *, by_hash: 
     if unknown := [name for name in named if name not in by_name]:
         raise NoSource(f"WNET_DROP names no source {unknown[0]!r}; there are: {', '.join(by_name)}")
     wanted: list[Source] = [by_name[name] for name in named] or list(by_name.values())
-    return (Rescan(store, source, by_hash=by_hash) for source in wanted)
+    intervals = load_intervals(settings.intervals)
+    return (Rescan(store, source, by_hash=by_hash, intervals=intervals) for source in wanted)

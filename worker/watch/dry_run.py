@@ -5,16 +5,17 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from smear.completeness import Completeness
 from smear.files import shown
 from smear.layout import Layout, is_blood, layout
+from smear.layouts.manifest import picture_files
 from smear.listing import unused_name
 from smear.settings import Settings
+from smear.slide_facts import read_facts
 from smear.sources import Source
-
-
-_LINK: Final = "a link: links are not followed"
+from worker.watch.strays import LINK
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class SeenSlide:
     sidecar: str | None
     blood: bool
     problems: list[dict[str, str]] = field(default_factory=list)
+    expected_cells: int | None = None
 
     def to_object(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -76,8 +78,13 @@ def _slides(source: Source, how: Layout, not_blood: str) -> Iterator[tuple[SeenS
             yield SeenSlide(source.name, slide_id, shown(folder), 0, False, None, blood, [problem]), folder
             continue
         problems = [{"file": shown(p.path), "reason": p.problem} for p in listing.pictures if p.problem is not None]
+        facts = read_facts(source.root, listing)
+        files = picture_files((p.path, p.problem) for p in listing.pictures)
         if not listing.pictures:
             problems = [{"file": "", "reason": "no pictures: no slide yet"}]
+        elif (incomplete := Completeness(facts.expected_cells, files).words) is not None:
+            problems.append({"file": "", "reason": incomplete})
+        problems += facts.problems
         sidecar = None if listing.sidecar_name is None else shown(listing.sidecar_name)
         yield (
             SeenSlide(
@@ -89,6 +96,7 @@ def _slides(source: Source, how: Layout, not_blood: str) -> Iterator[tuple[SeenS
                 sidecar,
                 blood,
                 problems,
+                facts.expected_cells,
             ),
             folder,
         )
@@ -145,5 +153,5 @@ def _kind(path: Path, wanted: Callable[[int], bool]) -> str | None:
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     if stat.S_ISLNK(kind):
-        return _LINK
+        return LINK
     return None if wanted(kind) else "not a plain file"

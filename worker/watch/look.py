@@ -4,26 +4,28 @@ import os
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import structlog
 
-from smear import sidecar
 from smear.files import PASSING, FileChanging, open_folder, read_file
 from smear.layout import FoundPicture, Layout, Listing, is_blood
 from smear.pictures import UnreadablePicture, ends
 from smear.settings import Settings
-from smear.sidecar import MAX_SIDECAR_BYTES, Sidecar
+from smear.slide_facts import SlideFacts, read_facts
 from smear.sources import Source
 from smear.store import Store
 from worker import arrivals
 from worker.arrivals import Known
 from worker.lanes import rank
-from worker.watch.changes import Unchanged, any_new_content, recorded
+from worker.watch.changes import Recorded, Unchanged, any_new_content, recorded
 from worker.watch.express import Express
+from worker.watch.facts import FactsWatch
+from worker.watch.ignored import IgnoredFiles
 from worker.watch.known import Verified
 from worker.watch.observe import identity_of
 from worker.watch.settle import Settling
+from worker.watch.strays import inside
 
 
 log: Final = structlog.get_logger()
@@ -63,6 +65,9 @@ class Looker:
         self._settling = Settling(settings.file_settle_seconds, settings.settle_seconds)
         self._unchanged = Unchanged()
         self._express = Express()
+        self.facts = FactsWatch(store, source.root, settings)
+        still = settings.settle_seconds
+        self.ignored = IgnoredFiles(store, row, source.root, still, still + settings.scan_seconds)
         self._places: OrderedDict[tuple[int, int], str] = OrderedDict()
         #: The fingerprint of each of the slides that ended last, by (slide_id, folder).
         self.latest: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -70,6 +75,7 @@ class Looker:
     def forget(self, folder: str) -> None:
         """The slide is followed no longer."""
         self._settling.forget(folder)
+        self.facts.forget(folder)
 
     def look(self, slide: Followed, now: float, *, away: bool) -> Outcome:
         """One look. `away`: the root is known to be away, so that nothing is gone for good."""
@@ -82,6 +88,7 @@ class Looker:
         self._place(slide)
         if known is None:
             if not listing.pictures and not listing.complete_marker:
+                self._note_ignored(slide, listing, now)
                 return "leave"
             known = arrivals.open_slide(self._store, self._row, slide.slide_id, slide.folder)
             log.info("arriving", revision=known.revision)
@@ -105,21 +112,21 @@ class Looker:
 
     def _look_at_arriving(self, slide: Followed, known: Known, listing: Listing, now: float) -> Outcome:
         self._verified.drop(slide.folder)
-        told = self._sidecar(listing)
-        if not self._settled(slide, listing, told, now):
+        facts = read_facts(self._source.root, listing)
+        if not self._settled(slide, listing, facts, now):
             return "follow"
-        self._queue(slide, known, listing, told, now)
+        self._queue(slide, known, listing, facts, now)
         return "settled"
 
     def _look_at_finished(self, slide: Followed, known: Known, listing: Listing, now: float) -> Outcome:
         before = recorded(self._store, known.revision)
         if not before and known.signature == settled_signature(listing):
-            return self._nothing_new(slide, listing)  # it failed without ever being read, and stands as it did
+            return self._nothing_new(slide, known, listing, before, now)  # it failed unread, and stands as it did
         suspects = self._unchanged.suspects(known.revision, listing, before)
         if not suspects:
-            return self._nothing_new(slide, listing)
-        told = self._sidecar(listing)
-        if not self._settled(slide, listing, told, now):
+            return self._nothing_new(slide, known, listing, before, now)
+        facts = read_facts(self._source.root, listing)
+        if not self._settled(slide, listing, facts, now):
             return "follow"
         try:
             new = any_new_content(self._source.root, listing.folder, suspects, before)
@@ -127,16 +134,29 @@ class Looker:
             return "follow"
         if not new:
             self._unchanged.remember(known.revision, suspects)
-            return self._nothing_new(slide, listing)
+            return self._nothing_new(slide, known, listing, before, now)
         reopened = arrivals.open_revision(self._store, known)
         log.info("reopened", revision=reopened.revision, number=reopened.number)
-        self._queue(slide, reopened, listing, told, now)
+        self._queue(slide, reopened, listing, facts, now)
         return "settled"
 
-    def _nothing_new(self, slide: Followed, listing: Listing) -> Outcome:
+    def _nothing_new(
+        self, slide: Followed, known: Known, listing: Listing, before: dict[str, Recorded], now: float
+    ) -> Outcome:
+        """No picture is new; what lies beside them may be."""
+        if (due := self.facts.waits_until(slide.folder, known, listing, before, now)) is not None:
+            slide.due = due
+            return "follow"
+        self._note_ignored(slide, listing, now)
         self._verified.put(slide.folder, listing.signature)
         self._note_latest(slide, listing)
         return "leave"
+
+    def _note_ignored(self, slide: Followed, listing: Listing, now: float) -> None:
+        """What lies in a slide's folder and is none of it. In layout `flat` slides have no folders."""
+        if listing.folder == slide.folder:
+            found = inside(self._source.root, slide.folder, self.layout, pictures=bool(listing.pictures))
+            self.ignored.found(slide.folder, found, now)
 
     def _note_latest(self, slide: Followed, listing: Listing) -> None:
         self.latest[slide.slide_id, slide.folder] = listing.fingerprint
@@ -144,30 +164,32 @@ class Looker:
         while len(self.latest) > _LATEST:
             self.latest.popitem(last=False)
 
-    def _settled(self, slide: Followed, listing: Listing, told: Sidecar | None, now: float) -> bool:
+    def _settled(self, slide: Followed, listing: Listing, facts: SlideFacts, now: float) -> bool:
         verdict = self._settling.step(
             slide.folder,
             listing,
-            expected_cells=None if told is None else told.expected_cells,
+            expected_cells=facts.expected_cells,
             is_whole=lambda picture: self._is_whole(listing.folder, picture),
             now=now,
         )
         slide.due = verdict.look_again_at
         return verdict.settled
 
-    def _queue(self, slide: Followed, known: Known, listing: Listing, told: Sidecar | None, now: float) -> None:
-        values: dict[str, Any] | None = None if told is None else told.model_dump(exclude_none=True)
+    def _queue(self, slide: Followed, known: Known, listing: Listing, facts: SlideFacts, now: float) -> None:
         blood = is_blood(slide.slide_id, self._settings.not_blood)
         first = blood and self._express.take(now)
         arrivals.settle(
             self._store,
             known.revision,
-            values,
+            facts.values,
             blood=blood,
+            sidecar_problems=facts.problems,
+            sidecar_stat=facts.stat,
             signature=settled_signature(listing),
             rank=rank(self._source.priority, express=first),
         )
         self._note_latest(slide, listing)
+        self._note_ignored(slide, listing, now)
         log.info("settled", revision=known.revision, blood=blood)
 
     def _place(self, slide: Followed) -> None:
@@ -201,10 +223,12 @@ class Looker:
             slide.gone_since = now
         if now - slide.gone_since < self._settings.settle_seconds:
             return "follow"
-        if slide.identity is not None and self._places.get(slide.identity) != slide.folder:
+        renamed = slide.identity is not None and self._places.get(slide.identity) != slide.folder
+        if renamed and arrivals.forget(self._store, known):
             log.info("renamed while it arrived", revision=known.revision)
-            arrivals.forget(self._store, known)
         else:
+            if renamed:
+                reason = "its folder was renamed before its pictures were read"
             log.warning("failed", revision=known.revision, reason=reason)
             arrivals.fail_arriving(self._store, known.revision, reason)
         return "leave"
@@ -218,17 +242,6 @@ class Looker:
             return True
         with os.scandir(self._source.root) as entries:
             return next(entries, None) is None
-
-    def _sidecar(self, listing: Listing) -> Sidecar | None:
-        if listing.sidecar_name is None:
-            return None
-        try:
-            with open_folder(self._source.root, listing.folder) as descriptor:
-                data = read_file(descriptor, listing.sidecar_name, MAX_SIDECAR_BYTES)[0]
-            kind = PurePosixPath(listing.sidecar_name).suffix
-            return sidecar.parse(data, f"slide{kind}")
-        except (OSError, FileChanging, UnreadablePicture):
-            return None
 
     def _is_whole(self, folder: str, picture: FoundPicture) -> bool:
         if picture.problem is not None:

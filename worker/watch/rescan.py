@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from smear.files import FileChanging
+from smear.files import FileChanging, shown
+from smear.intervals import ADULT, Intervals
 from smear.layout import Listing, layout
+from smear.slide_facts import CHANGING, facts_stat, read_facts
 from smear.sources import Source
 from smear.store import Store
 from worker import arrivals
 from worker.arrivals import Known
-from worker.watch.changes import Unchanged, any_new_content, recorded
+from worker.sidecars import take_up
+from worker.watch.changes import Recorded, Unchanged, any_new_content, recorded
 from worker.watch.look import settled_signature
 
 
 _BATCH = 500
-Verdict = Literal["same", "new", "changed", "under way", "left alone", "cannot be read", "away"]
+Verdict = Literal["same", "new", "changed", "sidecar changed", "under way", "left alone", "cannot be read", "away"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,8 @@ class Rescan:
     so that nothing half-written is classified, and it does no harm beside a watcher or without one.
     """
 
-    def __init__(self, store: Store, source: Source, *, by_hash: bool) -> None:
-        self._store, self._source, self._by_hash = store, source, by_hash
+    def __init__(self, store: Store, source: Source, *, by_hash: bool, intervals: Intervals = ADULT) -> None:
+        self._store, self._source, self._by_hash, self._intervals = store, source, by_hash, intervals
         self.source = source.name
         self._layout = layout(source.layout)
         self._row = arrivals.register_source(store, source)
@@ -72,7 +75,7 @@ class Rescan:
         except OSError as error:
             verdict, reason = "cannot be read", error.strerror or str(error)
         self.counts[verdict] += 1
-        if verdict in {"new", "changed", "cannot be read"}:
+        if verdict in {"new", "changed", "sidecar changed", "cannot be read"}:
             yield Difference(self._source.name, slide_id, verdict, reason)
 
     def _verdict(self, slide_id: str, folder: str, known: Known | None) -> tuple[Verdict, str]:
@@ -86,13 +89,23 @@ class Rescan:
                 return "left alone", "no pictures"
             arrivals.open_slide(self._store, self._row, slide_id, folder)
             return "new", "not seen before"
-        if not self._differs(listing, known):
-            return "same", ""
+        before = recorded(self._store, known.revision)
+        if not self._differs(listing, known, before):
+            return self._compare_sidecar(listing, known, before)
         arrivals.open_revision(self._store, known)
         return "changed", "its files hold what was not classified"
 
-    def _differs(self, listing: Listing, known: Known) -> bool:
-        before = recorded(self._store, known.revision)
+    def _compare_sidecar(self, listing: Listing, known: Known, before: dict[str, Recorded]) -> tuple[Verdict, str]:
+        stat = facts_stat(listing)
+        all_there = before.keys() <= {shown(picture.path) for picture in listing.pictures}
+        if (stat == known.facts_stat and not self._by_hash) or (listing.sidecar is None and not all_there):
+            return "same", ""
+        facts = read_facts(self._source.root, listing)
+        if facts.stat != CHANGING and take_up(self._store, known.revision, facts, self._intervals):
+            return "sidecar changed", "what it says was taken up; nothing is classified again"
+        return "same", ""
+
+    def _differs(self, listing: Listing, known: Known, before: dict[str, Recorded]) -> bool:
         if not before and known.signature == settled_signature(listing):
             return False  # it failed without ever being read: there is no hash to compare with
         suspects = list(listing.pictures) if self._by_hash else Unchanged().suspects(known.revision, listing, before)

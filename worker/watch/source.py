@@ -14,9 +14,11 @@ from smear.store import Store, StoreUnavailable
 from worker import arrivals
 from worker.arrivals import Known
 from worker.watch.active import SourceLease, this_process
+from worker.watch.kept import KeptPictures
 from worker.watch.known import Verified, finished_after, folder_signature, load_finished
 from worker.watch.look import RELOOK_SECONDS, Followed, Looker
 from worker.watch.observe import POLL_SECONDS, Observing
+from worker.watch.strays import OutsideWalk
 
 
 log: Final = structlog.get_logger()
@@ -55,6 +57,8 @@ class SourceWatch:
         self._scan_due = self._round_due = self._poll_due = float("-inf")
         self._round_after: int | None = None
         self._next_round = False
+        self._outside = OutsideWalk(self._source.root, self._looker.layout)
+        self._kept = KeptPictures(self._store, self._row, self._source.root, self._looker.layout, self._settings)
         self._news: str | None = None
         self._away = False
         self.busy = False
@@ -78,13 +82,19 @@ class SourceWatch:
         if self._scan is None and now >= self._scan_due:
             self._begin_scan(now)
         self._scan_on(now)
+        if (ignored := self._outside.step()) is not None:
+            self._looker.ignored.found("", ignored, now)
+        self._looker.ignored.step(now)
+        if self._scan is None and not self._away:
+            self._kept.step(now)
         self._go_round(now)
         due = [slide for slide in self._followed.values() if now >= slide.due]
         due.sort(key=lambda slide: (not slide.woken, slide.due))
         settled = False
         for slide in due[:LOOKS_A_STEP]:
             settled |= self._try_to_look(slide, now)
-        self.busy = len(due) > LOOKS_A_STEP or (self._scan is not None and not self._is_full())
+        scanning = self._scan is not None and not self._is_full()
+        self.busy = len(due) > LOOKS_A_STEP or scanning or self._outside.under_way
         return settled
 
     def _is_active(self, now: float) -> bool:
@@ -190,6 +200,10 @@ class SourceWatch:
         # What was new meanwhile may lie where the scan had been already: then the next is due sooner.
         self._scan_due = min(self._scan_due, now + self._settings.scan_seconds)
         arrivals.scanned(self._store, self._row)
+        for slide_id, folder in self._looker.facts.rewritten(self._row):
+            self._follow(slide_id, folder, now)
+        self._outside.begin(whole=self._next_round)
+        self._looker.ignored.recheck()
         if self._away:
             log.info("drop folder is back", drop=str(self._source.root))
         self._away = False

@@ -69,6 +69,12 @@ def service(make_service):
 
 
 @pytest.fixture
+def either_service(settings, store, make_work, fake_engine, clock):
+    """Watcher and worker in one, on a database of each kind."""
+    return FakeService(settings, store, make_work(store, fake_engine), clock)
+
+
+@pytest.fixture
 def done(drop, make_slide, service, dump):
     """A service that has classified S-1, and forgotten that it did."""
     make_slide(drop, "S-1", 3)

@@ -28,6 +28,7 @@ def test_slides_and_strangers_are_named_and_no_database_is_made(worker, drop, ma
     assert slides["S-1"] == {
         "source": "default", "slide_id": "S-1", "folder": "S-1", "pictures": 4, "complete": True,
         "sidecar": "slide.xml", "blood": True, "problems": [],
+        "expected_cells": None,
     }  # fmt: skip
     assert not slides["QC-1"]["blood"]
     assert slides["empty"]["problems"][0]["reason"] == "no pictures: no slide yet"
@@ -55,7 +56,7 @@ def test_a_person_gets_a_table_and_a_line_a_stranger(worker, drop, make_slide):
     (drop / "stray.jpg").touch()
     said = worker("watch", "--dry-run").stdout
     assert "S-1" in said
-    assert "stray.jpg: it lies outside every slide's folder" in said
+    assert "stray.jpg: a picture outside every slide's folder" in said
     assert "1 slides; 1 file matches nothing" in said
 
 
