@@ -46,7 +46,7 @@ class StoreUnavailable(PlainError):
 class Store:
     """Sessions on one database. `read` takes no write lock; `write` takes it at once, so that nothing deadlocks."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         try:
             parsed = _known_driver(make_url(url))
             on_server = parsed.get_backend_name() == "postgresql"
@@ -66,7 +66,7 @@ class Store:
         else:
             _set_up_sqlite(self.engine)
             if self.file is not None:
-                notice_replacing(self.engine, self.file, StoreUnavailable)
+                notice_replacing(self.engine, self.file.absolute(), StoreUnavailable)
 
     @property
     def file(self) -> Path | None:
