@@ -121,3 +121,18 @@ def test_what_passed_no_gate_is_not_put_into_use_by_a_click(client, desk, offere
     assert answer.status_code == 409
     assert "neither passed" in answer.text
     assert serving(desk) == champion
+
+
+def test_a_rollback_from_a_page_that_shows_an_earlier_promotion_is_refused(client, desk, offered):
+    import re
+
+    _, challenger = offered
+    ada, other = client("ada"), client("ada")
+    ada.write(f"/models/{challenger}/promote", data={"reason": "better on our slides"})
+    seen = re.search(r'name="promotion" value="(\d+)"', ada.get("/models").text)[1]
+    other.write("/models/rollback", data={"reason": "seen too few basophils"})
+    other.write(f"/models/{challenger}/promote", data={"reason": "it was the stain"})
+    for stale in ({"promotion": seen}, {"promotion": "0"}):
+        answer = ada.write("/models/rollback", data=stale | {"reason": "not good at all"})
+        assert (answer.status_code, "after this page was opened" in answer.text) == (409, True)
+    assert serving(desk) == challenger

@@ -181,7 +181,7 @@ ROW = "a row's number, which the database never gives out again"
 SAYS_WHAT = "what is wanted, no identifier"
 #: Why each parameter that a request names something by cannot come to mean another thing.
 NAMES = {
-    "slide": ROW, "cell": ROW, "cells": ROW, "user": ROW, "source": ROW, "number": ROW,
+    "slide": ROW, "promotion": ROW, "cell": ROW, "cells": ROW, "user": ROW, "source": ROW, "number": ROW,
     "revision": "counts within a slide, and goes with the identity in every write",
     "version": "counts within a revision, and goes with the identity",
     "since": "a version, which counts only with the identity beside it",
