@@ -42,6 +42,7 @@ class Challengers:
     sentence: str
     refused: list[ScorecardRow]
     back_to: str | None
+    promotion: int | None
     alarms: list[Alarm]
     drift: list[dict[str, Any]]
 
@@ -67,7 +68,7 @@ def look(session: Session) -> Challengers:
     today = utc_now().date()
     return Challengers(
         told, _sentence(session, cards), [card for card in cards if not card.passed][:7], back,
-        alarms(session, today), table(session, today),
+        None if undo is None else undo.id, alarms(session, today), table(session, today),
     )  # fmt: skip
 
 
@@ -83,9 +84,9 @@ def promote(store: Store, person: Person, bundle: int, reason: str) -> None:
     _change(lambda: promotion.promote(store, bundle, person.actor, reason))
 
 
-def roll_back(store: Store, person: Person, reason: str) -> None:
-    """Take the latest promotion back. Raises Refused."""
-    _change(lambda: promotion.rollback(store, person.actor, reason))
+def roll_back(store: Store, person: Person, reason: str, seen: int | None = None) -> None:
+    """Take the latest promotion back, if it is the one of that row number, which was seen. Raises Refused."""
+    _change(lambda: promotion.rollback(store, person.actor, reason, seen))
 
 
 def _change(act: Any) -> None:

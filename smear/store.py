@@ -2,7 +2,7 @@
 
 import fcntl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -57,7 +57,8 @@ class RowRejected(PlainError):
 class Store:
     """Sessions on one database. `read` takes no write lock; `write` takes it at once, so that nothing deadlocks."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
+        self._when_replaced: Callable[[], object] | None = None
         try:
             parsed = _known_driver(make_url(url))
             on_server = parsed.get_backend_name() == "postgresql"
@@ -79,7 +80,7 @@ class Store:
         else:
             _set_up_sqlite(self.engine)
             if self.file is not None:
-                notice_replacing(self.engine, self.file, StoreUnavailable)
+                notice_replacing(self.engine, self.file.absolute(), StoreUnavailable, self._was_replaced)
 
     @property
     def file(self) -> Path | None:
@@ -141,6 +142,18 @@ class Store:
             raise RowRejected(f"the database cannot keep it: {why_rejected(error)}") from error
         except NoConnectionFree as error:
             raise StoreUnavailable("every connection to the database is in use") from error
+
+    def when_replaced(self, act: Callable[[], object]) -> None:
+        """Call `act` once another database lies in this one's place, for programs that keep row numbers in memory.
+
+        What they are about to read or write then ends in StoreUnavailable. Without it the new one is gone on with.
+        """
+        self._when_replaced = act
+
+    def _was_replaced(self) -> None:
+        if self._when_replaced is not None:
+            self._when_replaced()
+            raise StoreUnavailable("another database lies in the place of the one that was opened")
 
     def close(self) -> None:
         """Give the connections back."""

@@ -128,3 +128,18 @@ def test_engine_and_precision_stand_beside_the_bundle(desk, client, offered):
     page = client("ada").get("/models").text
     assert "Engine and precision" in page
     assert 'fake fp32 <span class="muted">(1 result)</span>' in page
+
+
+def test_a_rollback_from_a_page_that_shows_an_earlier_promotion_is_refused(client, desk, offered):
+    import re
+
+    _, challenger = offered
+    ada, other = client("ada"), client("ada")
+    ada.write(f"/models/{challenger}/promote", data={"reason": "better on our slides"})
+    seen = re.search(r'name="promotion" value="(\d+)"', ada.get("/models").text)[1]
+    other.write("/models/rollback", data={"reason": "seen too few basophils"})
+    other.write(f"/models/{challenger}/promote", data={"reason": "it was the stain"})
+    for stale in ({"promotion": seen}, {"promotion": "0"}):
+        answer = ada.write("/models/rollback", data=stale | {"reason": "not good at all"})
+        assert (answer.status_code, "after this page was opened" in answer.text) == (409, True)
+    assert serving(desk) == challenger
