@@ -11,5 +11,5 @@ class ShippedFolders(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called before each build; `version` is "standard" or "editable"."""
         if version == "standard":
-            for name in ("models", "samples", "holdout", "core", "outside"):
+            for name in ("models", "samples", "holdout", "core", "outside", "references"):
                 build_data["force_include"][name] = f"smear/_shipped/{name}"

@@ -138,7 +138,7 @@ def test_the_context_holds_what_the_wheel_is_made_of_and_nothing_private():
     assert "*" in rules
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    folders = {"models", "samples", "holdout"}
+    folders = {"models", "samples", "holdout", "references"}
     metadata = {"pyproject.toml", "constraints.txt", "hatch_build.py", "README.md", "LICENSE"}
     assert allowed == {*packages, *folders, *metadata, "deploy/compile_engines.py"}
     assert all((PROJECT / name).exists() for name in allowed)

@@ -358,7 +358,7 @@ def test_nobody_is_shut_out(new_page, desk, slide, address, scheme, size):
     how = {"color_scheme": scheme, "viewport": {"width": width, "height": height}, "bypass_csp": True}
     page = new_page("jonas", **how)
     found = {}
-    for path in ("/", f"/slides/{slide}", "/audit", "/password"):
+    for path in ("/", f"/slides/{slide}", "/audit", "/audit/1", "/references?label=outside", "/password"):
         page.goto(address + path)
         page.wait_for_load_state("load")
         page.wait_for_timeout(400)
