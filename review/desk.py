@@ -38,6 +38,8 @@ class Desk:
     failed_names: Throttle
     failed_addresses: Throttle
     writes: Throttle
+    #: When nights begin, or "off".
+    nightly_at: str = "off"
     #: SHA-256 by cell of slides shown lately: hundreds of pictures are asked for at once, and a cell never changes it.
     digests: dict[int, str] = field(default_factory=dict)
 
@@ -80,4 +82,5 @@ def make_desk(
         failed_names=Throttle(limits.sign_in_name),
         failed_addresses=Throttle(limits.sign_in_address),
         writes=Throttle(limits.writes),
+        nightly_at=settings.nightly_at,
     )
