@@ -11,6 +11,7 @@ import numpy as np
 
 from smear import bundle as bundles
 from smear.geometry import SIDE_PX
+from smear.nightly_packages import learning
 from smear.plain import PlainError
 from smear.settings import Settings
 from smear.shipped import shipped_bundle
@@ -38,7 +39,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything the service stands on, one thing after the other."""
     looks: tuple[Callable[[Settings], Finding], ...] = (
         _python, _state_folder, _drop_folders, _database, _kept_pictures, _broker, _bundle_and_engine,
-        _compiled_forms, _gpu, _events,
+        _compiled_forms, _gpu, _events, _learning,
     )  # fmt: skip
     for look in looks:
         yield look(settings)
@@ -174,6 +175,16 @@ def _events(settings: Settings) -> Finding:
             "events", "mind", f"only {watches} folders can be watched", "sysctl fs.inotify.max_user_watches=524288"
         )
     return Finding("events", "good", f"{settings.observer}; up to {watches} folders")
+
+
+def _learning(settings: Settings) -> Finding:
+    told = learning(settings.nightly_at)
+    if settings.nightly_at == "off":
+        return Finding("nightly learning", "good", "WNET_NIGHTLY_AT is off")
+    if told["missing"]:
+        found = f"not on this host: {', '.join(told['missing'])} not installed"
+        return Finding("nightly learning", "mind", found, f"{told['install']}, or set WNET_NIGHTLY_AT=off")
+    return Finding("nightly learning", "good", f"at {settings.nightly_at}; its packages are installed")
 
 
 def _gpu(settings: Settings) -> Finding:

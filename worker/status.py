@@ -9,6 +9,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from smear import runs
+from smear.nightly_packages import learning
 from smear.settings import Settings
 from smear.store import Store, StoreUnavailable, schema_problem
 from smear.tables import RevisionRow, SlideRow, SourceRow, SuspectRow, is_latest_revision, utc_now
@@ -52,6 +53,7 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
         "disk": _disk(settings),
         "engine": settings.engine,
         "precision": settings.precision,
+        "learning": learning(settings.nightly_at),
     }
     attention += [f"the drop folder {s['drop']} is not there" for s in told["sources"] if not s["there"]]
     if (short := short_of_room(settings)) is not None:

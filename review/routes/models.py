@@ -51,5 +51,7 @@ def roll_back(
 
 
 def _page(request: Request, status: int = 200, *, words: str | None = None) -> Response:
-    with desk_of(request).store.read() as session:
-        return render(request, "models.html", status, told=challengers.look(session), words=words)
+    desk = desk_of(request)
+    with desk.store.read() as session:
+        told = challengers.look(session, desk.nightly_at)
+        return render(request, "models.html", status, told=told, words=words)
