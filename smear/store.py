@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlmodel import Session
 
 from smear.database_errors import kind_of, spends_connection, why_rejected
+from smear.installation import NO_DATABASE_AT
 from smear.plain import PlainError
 from smear.sqlite_file import notice_replacing
 
@@ -219,7 +220,8 @@ def schema_problem(store: Store) -> str | None:
     """None where the schema is at head; else what is wrong with it, in words. Raises StoreUnavailable."""
     try:
         if (file := store.file) is not None and not file.exists():
-            return NO_DATABASE  # connecting would make an empty one
+            # Connecting would make an empty one.
+            return f"{NO_DATABASE_AT} {file}: run `worker migrate` (or `make run`), or set WNET_VAR to its folder"
     except OSError as error:
         raise StoreUnavailable(f"{file}: {error.strerror}") from None
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - see above

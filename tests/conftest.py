@@ -34,8 +34,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip("needs an NVIDIA GPU")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_record_of_this_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests install is not recorded in the home of whoever runs them, nor is what is recorded there found."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg-state"))
     for name in list(os.environ):
         if name.startswith("WNET_") and name != "WNET_TEST_DATA":
             monkeypatch.delenv(name)

@@ -11,6 +11,7 @@ import numpy as np
 
 from smear import bundle as bundles
 from smear.geometry import SIDE_PX
+from smear.installation import explained
 from smear.nightly_packages import learning
 from smear.plain import PlainError
 from smear.settings import Settings
@@ -90,7 +91,7 @@ def _database(settings: Settings) -> Finding:
         return Finding("database", "bad", str(error), "start the database, or correct WNET_DATABASE_URL")
     if problem:
         cure = "see above" if problem.startswith(NOT_UTF8) else "run `worker migrate`"
-        return Finding("database", "bad", problem, cure)
+        return Finding("database", "bad", explained(problem, settings), cure)
     if spoilt is not None:
         cure = "stop the service and bring a backup back: `worker restore FILE`"
         return Finding("database", "bad", f"the file is damaged: {spoilt}", cure)

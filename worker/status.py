@@ -9,6 +9,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from smear import runs
+from smear.installation import explained
 from smear.nightly_packages import learning
 from smear.settings import Settings
 from smear.store import Store, StoreUnavailable, schema_problem
@@ -63,6 +64,7 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
         )
     try:
         problem = schema_problem(store)
+        problem = None if problem is None else explained(problem, settings)
         told["database"] = {"answers": True, "problem": problem}
         if problem is None:
             with store.read() as session:
