@@ -15,7 +15,7 @@ from smear.pictures import UnreadablePicture, ends
 from smear.settings import Settings
 from smear.sidecar import MAX_SIDECAR_BYTES, Sidecar
 from smear.sources import Source
-from smear.store import Store
+from smear.store import RowRejected, Store
 from worker import arrivals
 from worker.arrivals import Known
 from worker.lanes import rank
@@ -159,14 +159,20 @@ class Looker:
         values: dict[str, Any] | None = None if told is None else told.model_dump(exclude_none=True)
         blood = is_blood(slide.slide_id, self._settings.not_blood)
         first = blood and self._express.take(now)
-        arrivals.settle(
-            self._store,
-            known.revision,
-            values,
-            blood=blood,
-            signature=settled_signature(listing),
-            rank=rank(self._source.priority, express=first),
-        )
+        try:
+            arrivals.settle(
+                self._store,
+                known.revision,
+                values,
+                blood=blood,
+                signature=settled_signature(listing),
+                rank=rank(self._source.priority, express=first),
+            )
+        except RowRejected as error:
+            log.error("failed", revision=known.revision, reason=str(error))  # noqa: TRY400 - the reason says it all
+            reason = f"its sidecar is refused: {error}"
+            arrivals.fail_arriving(self._store, known.revision, reason, settled_signature(listing))
+            return
         self._note_latest(slide, listing)
         log.info("settled", revision=known.revision, blood=blood)
 
