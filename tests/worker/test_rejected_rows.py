@@ -90,9 +90,7 @@ def test_a_rescan_names_what_is_rejected_and_compares_the_others(rejecting, drop
     assert found == {arrivals.stand_in_name(BAD): "cannot be read"}
 
 
-def test_a_sidecar_that_is_rejected_fails_its_slide_once_and_no_other(
-    store, drop, make_slide, watch_it, monkeypatch
-):
+def test_a_sidecar_that_is_rejected_fails_its_slide_once_and_no_other(store, drop, make_slide, watch_it, monkeypatch):
     for name in ("S-A", "S-B"):
         make_slide(drop, name, 2)
     settle = arrivals.settle
