@@ -275,7 +275,9 @@ class Settings(BaseSettings):
         """The folders on this machine that grow with the work; they may lie on different disks."""
         folders = [self.var, *([self.var / "broker"] if self.embedded_broker else [])]
         if self.database_url.startswith("sqlite:///"):
-            folders.append(Path(unquote(self.database_url.removeprefix("sqlite:///").partition("?")[0])).absolute().parent)
+            folders.append(
+                Path(unquote(self.database_url.removeprefix("sqlite:///").partition("?")[0])).absolute().parent
+            )
         return tuple(folders)
 
     @property

@@ -49,7 +49,10 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
             for s in settings.sources
         ],
         "broker": {
-            "answers": broker.answers, "writes": broker.writes, "waiting": waiting, "dropped": broker.dropped,
+            "answers": broker.answers,
+            "writes": broker.writes,
+            "waiting": waiting,
+            "dropped": broker.dropped,
         },
         "disk": _disk(settings),
         "engine": settings.engine,
