@@ -17,7 +17,7 @@ $(BIN)/python:
 
 $(VENV)/.running: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing what running needs into $(VENV) ..." >&2
-	@$(INSTALL) '.[engines]'
+	@$(INSTALL) .
 	@touch $@
 
 $(VENV)/.everything: pyproject.toml constraints.txt | $(BIN)/python

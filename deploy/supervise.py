@@ -20,11 +20,16 @@ from supervisor.states import SupervisorStates
 from supervisor.supervisord import Supervisor
 from supervisor.xmlrpc import SupervisorTransport
 
+from smear import bundle as bundles
+from smear import extras
 from smear.installation import remember
 from smear.plain import PlainError
-from smear.settings import BadSettings, Settings, load_settings, private_folder
+from smear.settings import Settings, load_settings, private_folder
+from worker.batch import bundle_folder
 from worker.broker import server_program
 from worker.ending import out_of_memory_kills
+from worker.engines.face import EngineUnavailable
+from worker.engines.to_compile import lacking_packages, precisions_to_compile
 from worker.install import prepare
 
 
@@ -120,44 +125,56 @@ def read_procfile(path: Path) -> dict[str, str]:
     return processes
 
 
-def supervisor_configuration(processes: dict[str, str], settings: Settings, project: Path) -> str:
-    """Supervisord's configuration for these processes."""
-    run, logs = settings.socket_folder, settings.var / "logs"
+def folder_variables(settings: Settings, project: Path) -> dict[str, str]:
+    """The folders that supervisord's configuration names. In that file a % in a path would begin a variable, and
+    a # or ; after a space a comment, which no quoting prevents.
+    """
+    return {
+        "SUPERVISED_RUN": str(settings.socket_folder),
+        "SUPERVISED_LOGS": str(settings.var / "logs"),
+        "SUPERVISED_PROJECT": str(project),
+        "SUPERVISED_BIN": shlex.quote(str(Path(sys.executable).parent)),  # part of command lines
+    }
+
+
+def supervisor_configuration(processes: dict[str, str], settings: Settings) -> str:
+    """Supervisord's configuration for these processes. It names folders by variables, which `folder_variables` sets."""
     executables = Path(sys.executable).parent
 
-    def quoted(value: object) -> str:
-        return str(value).replace("%", "%%")
+    def quoted(path: str) -> str:
+        return shlex.quote(path).replace("%", "%%")
 
+    socket = str(settings.socket_folder / "supervisor.sock").replace("%", "%%")
     sections = [
         f"""[supervisord]
 nodaemon=true
 silent=true
-logfile={quoted(logs / "supervisor.log")}
+logfile=%(ENV_SUPERVISED_LOGS)s/supervisor.log
 logfile_maxbytes={LOG_BYTES}
 logfile_backups={LOG_BACKUPS}
-pidfile={quoted(run / "supervisor.pid")}
-childlogdir={quoted(logs)}
+pidfile=%(ENV_SUPERVISED_RUN)s/supervisor.pid
+childlogdir=%(ENV_SUPERVISED_LOGS)s
 umask=077
 
 [unix_http_server]
-file={quoted(run / "supervisor.sock")}
+file=%(ENV_SUPERVISED_RUN)s/supervisor.sock
 chmod=0700
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
 [supervisorctl]
-serverurl=unix://{quoted(run / "supervisor.sock")}
+serverurl=unix://{socket}
 """
     ]
     for priority, (name, command) in enumerate(processes.items()):
         program, _, arguments = command.partition(" ")
-        ours = executables / program
-        found = str(ours) if ours.exists() else (shutil.which(program) or program)
+        ours = (executables / program).exists()
+        found = f"%(ENV_SUPERVISED_BIN)s/{program}" if ours else quoted(shutil.which(program) or program)
         sections.append(
             f"""[program:{name}]
-command={quoted(_dying_with_us())}{quoted(shlex.quote(found))} {quoted(arguments)}
-directory={quoted(project)}
+command={_dying_with_us()}{found} {arguments.replace("%", "%%")}
+directory=%(ENV_SUPERVISED_PROJECT)s
 priority={priority}
 autorestart={"false" if name in ONCE else "true"}
 startsecs={0 if name in ONCE else 1}
@@ -168,7 +185,7 @@ stopasgroup=false
 killasgroup=true
 redirect_stderr=true
 stdout_events_enabled=true
-stdout_logfile={quoted(logs / f"{name}.log")}
+stdout_logfile=%%(ENV_SUPERVISED_LOGS)s/{name}.log
 stdout_logfile_maxbytes={LOG_BYTES}
 stdout_logfile_backups={LOG_BACKUPS}
 environment=PYTHONUNBUFFERED="1"
@@ -180,7 +197,7 @@ environment=PYTHONUNBUFFERED="1"
 def _dying_with_us() -> str:
     """What makes a process end when its supervisor is killed: else a second `make run` would start a second set."""
     setpriv = shutil.which("setpriv")  # of util-linux, on every Debian
-    return f"{setpriv} --pdeathsig TERM -- " if setpriv else ""
+    return f"{shlex.quote(setpriv)} --pdeathsig TERM -- ".replace("%", "%%") if setpriv else ""
 
 
 def already_running(settings: Settings) -> bool:
@@ -199,8 +216,6 @@ def main() -> int:
     """Read the settings, prepare the installation, say where things are, supervise."""
     try:
         settings = load_settings(recorded=False)
-        if "%" in str(settings.var):
-            raise BadSettings("WNET_VAR: supervisord cannot do with a % in it")
         for source in settings.sources:
             source.root.mkdir(parents=True, exist_ok=True)
         os.umask(0o077)  # what we keep holds barcodes; the drop folder is the analyser's
@@ -212,6 +227,7 @@ def main() -> int:
         if settings.embedded_broker:
             server_program()
         prepare(settings)
+        _check_chosen_precision(settings)
         remember(settings)
         # Whatever is recorded later, our processes keep to this state.
         os.environ["WNET_VAR"] = str(settings.var)
@@ -221,9 +237,8 @@ def main() -> int:
     project = Path(__file__).resolve().parents[1]
     (settings.var / "logs").mkdir(exist_ok=True)
     configuration = run / "supervisor.conf"
-    configuration.write_text(
-        supervisor_configuration(read_procfile(project / "Procfile"), settings, project), encoding="utf-8"
-    )
+    configuration.write_text(supervisor_configuration(read_procfile(project / "Procfile"), settings), encoding="utf-8")
+    os.environ.update(folder_variables(settings, project))
     _say_where(settings)
     options = WatchfulOptions(project)
     options.realize(["-n", "-c", os.fspath(configuration)])
@@ -231,6 +246,24 @@ def main() -> int:
     ForeverSupervisor(options).main()
     options.end_reports()
     return 0
+
+
+def _check_chosen_precision(settings: Settings) -> None:
+    """Raise EngineUnavailable where the chosen precision needs a compiled form that nothing here could make.
+
+    The service would start and no slide would ever be classified.
+    """
+    if not settings.compile or settings.precision not in {"bf16", "int8"}:
+        return
+    try:
+        served = bundles.load(bundle_folder(settings))
+    except PlainError:
+        return  # `worker status` names it, and the page can take another bundle
+    if lacking := lacking_packages(precisions_to_compile(settings, served)):
+        raise EngineUnavailable(
+            f"WNET_PRECISION={settings.precision} needs a compiled form, which takes packages that are not installed "
+            f"({', '.join(lacking)}): {extras.install_line('engines')}"
+        )
 
 
 def _say_where(settings: Settings) -> None:

@@ -21,7 +21,8 @@ from smear.bundle import Bundle
 from smear.geometry import PROFILES
 from smear.labelled import BadDataFolder
 from smear.plain import PlainError
-from smear.settings import load_settings
+from smear.settings import Settings, load_settings
+from smear.version import program_version
 from worker.engines.face import Engine, EngineUnavailable
 from worker.engines.forms import (
     Backend,
@@ -42,13 +43,10 @@ DISAGREES: Final = 1
 BAD_CALL: Final = 2
 
 app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    help="Compiled forms of a bundle, and the proof that they agree with its reference.",
+    no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
 )
 Folder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle's folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line on standard output, nothing else.")]
 Geometry = Annotated[str | None, typer.Option(help=f"Geometry profile: {', '.join(PROFILES)}.")]
 _NOTHING: Final = "engine-build: nothing is compiled for this host"
 
@@ -58,8 +56,19 @@ def main() -> None:
     app()
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(program_version())
+        raise typer.Exit
+
+
 @app.callback()
-def _before_all() -> None:
+def engine_build(
+    version: Annotated[  # noqa: ARG001 - its callback ends the command
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Compile a bundle for this host, and verify that its compiled forms agree with the reference."""
     speak("engine-build")
 
 
@@ -80,7 +89,10 @@ def build_command(
     geometry: Geometry = None,
     json: AsJson = False,
 ) -> None:
-    """Compile a bundle for this host, verify what came out, and put it where workers look. Exit 1 where one differs."""
+    """Compile a bundle for this host, verify the result, and put it where workers look.
+
+    Exit code 1 if a compiled form differs from the reference.
+    """
     console = Console(stderr=True)
     with _plain_errors(console), _progress(console) as progress:
         task = progress.add_task("reading the bundle", total=None)
@@ -114,16 +126,17 @@ def verify(
     limit: Annotated[int, typer.Option(min=0, help="Pictures to compare on, spread over all; 0 takes all.")] = 0,
     json: AsJson = False,
 ) -> None:
-    """Compare engines with the float32 reference on real pictures; exit code 1 where one differs.
+    """Compare engines with the float32 reference on real pictures.
 
-    Of all the pictures of a set, what is found is written beside the form: workers take what agrees, the fastest first.
-    Cells that forms were calibrated on are left out.
+    A verdict on a whole set is stored with the compiled form; workers use the fastest form that agrees. Cells that
+    forms were calibrated on are left out. Exit code 1 if an engine differs.
     """
     console = Console(stderr=True)
     with _plain_errors(console), _progress(console) as progress:
         task = progress.add_task("reading the bundle", total=None)
-        served, engines = bundle.load(folder), load_settings().engines_folder
-        runners = _runners(served, engines, engine, console)
+        served, settings = bundle.load(folder), load_settings()
+        engines = settings.engines_folder
+        runners = _runners(served, settings, engine, console)
         calibrated_on = {one.form.calibration for one in stored_forms(engines, served) if isinstance(one, StoredForm)}
         pixels = verification(served, data, geometry, limit, calibrated_on)
         progress.update(task, description=f"reference of {len(pixels.labels)} pictures")
@@ -146,14 +159,14 @@ def inspect(
     folder: Annotated[Path | None, typer.Argument(metavar="[BUNDLE]", help="All shipped bundles by default.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Say what a bundle is and was trained on, which engines run it here, and which compiled forms there are."""
+    """Show a bundle: its training, the engines that run it here, and its compiled forms."""
     console = Console(stderr=True)
     with _plain_errors(console):
-        engines = load_settings().engines_folder
+        settings = load_settings()
         folders = [folder] if folder else _bundles(shipped.folder("models"))
         for path in folders:
             found = bundle.load(path)
-            facts, stored = show.bundle_facts(found, engines), list(stored_forms(engines, found))
+            facts, stored = show.bundle_facts(found, settings), list(stored_forms(settings.engines_folder, found))
             readable = [one for one in stored if isinstance(one, StoredForm)]
             if json:
                 _print_json(facts | {"forms": [show.form_object(one) for one in readable]})
@@ -166,8 +179,8 @@ def inspect(
 
 
 @app.command(hidden=True)
-def nightly(night: Annotated[str, typer.Argument(metavar="NIGHT")]) -> None:
-    """Do the stage `build` of a night: what came of it stands in its row."""
+def nightly(night: Annotated[str, typer.Argument(metavar="NIGHT", help="Date of the night.")]) -> None:
+    """Run the stage `build` of a night, and store the outcome in its row."""
     from engine_build.nightly import build_night  # noqa: PLC0415 - the database's library is for this command alone
     from smear.store import Store  # noqa: PLC0415 - as above
 
@@ -184,15 +197,17 @@ def _bench(served: Bundle, chosen: Pictures, tell: Any, console: Console) -> Ben
     return Bench(served, load_settings().engines_folder, chosen, logits, default, partial(_say, console))
 
 
-def _runners(served: Bundle, engines: Path, choice: str, console: Console) -> list[tuple[Engine, StoredForm | None]]:
+def _runners(
+    served: Bundle, settings: Settings, choice: str, console: Console
+) -> list[tuple[Engine, StoredForm | None]]:
     """What `verify` compares: what runs without a form beside every form there is, or what serves under one choice.
 
     Why a form does not run here is said and no failure: it may be for another device.
     """
     if choice != "all":
-        return [(open_engine(served, choice, 1, engines), None)]
+        return [(open_engine(served, choice, 1, settings.engines_folder, settings.precision), None)]
     opened: list[tuple[Engine, StoredForm | None]] = [(open_engine(served, "openvino", 1), None)]
-    for stored in stored_forms(engines, served):
+    for stored in stored_forms(settings.engines_folder, served):
         if isinstance(stored, StoredForm):
             try:
                 opened.append((open_stored(stored), stored))

@@ -24,7 +24,7 @@ from smear.tables import BundleRow
 from worker.engines.face import Engine, Images
 from worker.engines.forms import StoredForm, forms_folder, stored_forms
 from worker.engines.openvino import OpenVinoEngine
-from worker.engines.select import open_engine, unfit
+from worker.engines.select import of_precision, open_engine, unfit
 
 
 #: Pictures that the engine without a compiled form is verified on; compiled forms are on all of the hold-out.
@@ -59,7 +59,8 @@ def _build(store: Store, settings: Settings, night: str) -> dict[str, Any]:
     reference = anchored_logits(challenger, chosen.verification.images)
     plain = OpenVinoEngine(challenger.network, 1)
     bench = Bench(challenger, settings.engines_folder, chosen, reference, plain, lambda _: None)
-    forms = [build(bench, one.form.backend, one.form.precision) for one in in_use(settings.engines_folder, champion)]
+    wanted = of_precision(in_use(settings.engines_folder, champion), settings.precision)
+    forms = [build(bench, one.form.backend, one.form.precision) for one in wanted]
     some = slice(0, None, max(1, len(reference) // _SOME))
     judged = chosen.verification
     agreement = compare(
@@ -70,8 +71,9 @@ def _build(store: Store, settings: Settings, night: str) -> dict[str, Any]:
         challenger.manifest.calibration.temperature,
     )
     engines = [
-        open_engine(one, settings.engine, 1, settings.engines_folder) for one in (champion, challenger)
-    ]  # fmt: skip
+        open_engine(one, settings.engine, 1, settings.engines_folder, settings.precision)
+        for one in (champion, challenger)
+    ]
     before, after = _speeds(engines, chosen.verification.images)
     shares = sorted(b / a for a, b in zip(before, after, strict=True))
     return {

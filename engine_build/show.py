@@ -1,13 +1,13 @@
 """What `engine-build` shows: compiled forms and verdicts as tables for people, as JSON objects for programs."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Column, Table
 
 from smear.bundle import Bundle
+from smear.settings import Settings
 from worker.engines.face import EngineUnavailable
 from worker.engines.forms import Form, StoredForm, Verification
 from worker.engines.select import CHOICES, open_engine
@@ -90,8 +90,8 @@ def made_for(form: Form) -> str:
     return f"{form.runtime} {form.version}, {form.device}{capability}"
 
 
-def bundle_facts(found: Bundle, engines: Path) -> dict[str, Any]:
-    """What a bundle is, what it was trained on, and which engines run it on this host, with the forms in `engines`."""
+def bundle_facts(found: Bundle, settings: Settings) -> dict[str, Any]:
+    """What a bundle is, what it was trained on, and which engines run it on this host in the chosen precision."""
     manifest = found.manifest
     return {
         "bundle": found.bundle_id,
@@ -103,7 +103,7 @@ def bundle_facts(found: Bundle, engines: Path) -> dict[str, Any]:
         "parent": manifest.parent,
         "command": manifest.command,
         "calibration": manifest.calibration.model_dump(),
-        "engines": {name: _runs(found, name, engines) for name in CHOICES if name != "auto"},
+        "engines": {name: _runs(found, name, settings) for name in CHOICES if name != "auto"},
     }
 
 
@@ -115,9 +115,9 @@ def facts_table(facts: dict[str, Any]) -> Table:
     return table
 
 
-def _runs(found: Bundle, name: str, engines: Path) -> str:
+def _runs(found: Bundle, name: str, settings: Settings) -> str:
     try:
-        return f"runs here as {open_engine(found, name, 0, engines).name}"
+        return f"runs here as {open_engine(found, name, 0, settings.engines_folder, settings.precision).name}"
     except EngineUnavailable as error:
         return f"does not run here: {error}"
 

@@ -7,17 +7,18 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from review.asking import MustChange, NotSignedIn, render, see_other, wants_page
 from review.desk import Desk
 from review.headers import StrictHeaders
+from review.hosts import LOCAL, HostNames
 from review.refusal import Refused
 from review.routes import accounts, audit, board, cells, events, files, ignored, models, sign_in, slide
 from smear.settings import Settings
-from smear.store import StoreUnavailable
+from smear.store import RowRejected, StoreUnavailable
 
 
 log = structlog.get_logger()
@@ -47,8 +48,10 @@ def create_app(desk: Desk, settings: Settings) -> FastAPI:
     files.mount(app)
     _handle(app)
     names = [name.strip() for name in settings.review_names.split(",") if name.strip()]
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", settings.review_host, *names])
-    app.add_middleware(StrictHeaders)
+    app.add_middleware(StrictHeaders, names=HostNames([*LOCAL, settings.review_host, *names]))
+    if settings.proxies:
+        # Of those alone it is believed for whom they ask, and whether that was over TLS.
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies))
     return app
 
 
@@ -90,10 +93,10 @@ def _handle_faults(app: FastAPI) -> None:
         log.error("the database does not answer", reason=str(error))
         words = "The database does not answer just now. Nothing was changed; try again in a moment."
         if wants_page(request):
-            return render(request, "refused.html", 503, unasked=True, words=words)
+            return render(request, "refused.html", 503, unasked=True, words=words, denied=False)
         return JSONResponse({"words": words}, 503)
 
-    @app.exception_handler(DataError)
+    @app.exception_handler(RowRejected)
     def _no_text(request: Request, _: Exception) -> Response:
         return _say(request, 422, "This holds characters that cannot be kept.")
 
@@ -105,5 +108,5 @@ def _handle_faults(app: FastAPI) -> None:
 
 def _say(request: Request, status: int, words: str, told: dict[str, object] | None = None) -> Response:
     if wants_page(request):
-        return render(request, "refused.html", status, words=words)
+        return render(request, "refused.html", status, words=words, denied=status == 403)
     return JSONResponse({"words": words, **(told or {})}, status)

@@ -2,15 +2,16 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import Final, Literal
 
 from sqlalchemy import func
 from sqlmodel import Session, col, or_, select, update
 
-from review.slide import HELD_FOR
-from smear.cells import CELL_TYPES
-from smear.review_tables import BoardRow, ReviewRow, SignatureRow, UserRow
+from review.board_lines import Line, lines
+from review.search import contains
+from review.slide import HELD_FOR, Rules
+from smear.review_tables import BoardClockRow, BoardRow, ReviewRow, SignatureRow
 from smear.tables import DifferentialRow, RevisionRow, SourceRow, key, utc_now
 from smear.tables import SlideRow as Slide
 
@@ -24,31 +25,6 @@ Sort = Literal["urgency", "newest", "name"]
 
 
 @dataclass(frozen=True)
-class Line:
-    """A slide on the board. `counts` are what was signed, else the model's; None where nothing is there yet."""
-
-    slide: int
-    source: str
-    urgent: bool
-    name: str
-    order_id: str | None
-    number: int
-    state: str
-    reason: str | None
-    arrived_at: datetime
-    working: bool
-    total: int | None
-    outside: int
-    needs_review: int | None
-    counts: dict[str, int] | None
-    percent: dict[str, float] | None
-    remark: str | None
-    flags: list[dict[str, Any]]
-    holder: str | None
-    amending: bool
-
-
-@dataclass(frozen=True)
 class Page:
     """One page of the board."""
 
@@ -59,6 +35,7 @@ class Page:
 
 def page(
     session: Session,
+    rules: Rules,
     *,
     show: Show = "todo",
     search: str = "",
@@ -77,10 +54,7 @@ def page(
     if search.strip():
         text = search.strip()
         query = query.where(
-            or_(
-                col(BoardRow.slide_name).icontains(text, autoescape=True),
-                col(BoardRow.order_id).icontains(text, autoescape=True),
-            )
+            or_(*(contains(column, text) for column in (col(BoardRow.slide_name), col(BoardRow.order_id))))
         )
     match sort:
         case "newest":
@@ -90,7 +64,7 @@ def page(
         case _:
             query = query.order_by(col(BoardRow.urgency), col(BoardRow.arrived_at), col(BoardRow.slide))
     rows = session.exec(query.offset((number - 1) * PAGE).limit(PAGE + 1)).all()
-    return Page(_lines(session, list(rows[:PAGE])), number, len(rows) > PAGE)
+    return Page(lines(session, rules, list(rows[:PAGE])), number, len(rows) > PAGE)
 
 
 def sources(session: Session) -> list[SourceRow]:
@@ -120,8 +94,11 @@ def next_to_do(session: Session, person: int, slide: int) -> BoardRow | None:
 
 def news_of(session: Session, slide: int) -> None:
     """Let open boards look at this line again: who has a slide stands in another table, which no trigger follows."""
-    newest = select(func.coalesce(func.max(BoardRow.changed), 0) + 1).correlate(None).scalar_subquery()
-    session.execute(update(BoardRow).where(col(BoardRow.slide) == slide).values(changed=newest))
+    tick = BoardClockRow()
+    session.add(tick)
+    session.flush()
+    session.execute(update(BoardRow).where(col(BoardRow.slide) == slide).values(changed=key(tick.id)))
+    session.delete(tick)
 
 
 def counts(session: Session) -> dict[str, int]:
@@ -129,90 +106,6 @@ def counts(session: Session) -> dict[str, int]:
     rows = session.exec(select(BoardRow.state, func.count()).group_by(col(BoardRow.state)))
     found = {state: int(n) for state, n in rows}
     return {state: found.get(state, 0) for state in STATES}
-
-
-def _lines(session: Session, rows: list[BoardRow]) -> list[Line]:
-    revisions = [row.revision for row in rows]
-    details = {
-        key(r.id): (r.reason, r.claimed_by, s)
-        for r, s in session.exec(
-            select(RevisionRow, SourceRow)
-            .join(Slide, col(Slide.id) == col(RevisionRow.slide))
-            .join(SourceRow, col(SourceRow.id) == col(Slide.source_id))
-            .where(col(RevisionRow.id).in_(revisions))
-        )
-    }
-    stored = {
-        d.revision: d
-        for d in session.exec(
-            select(DifferentialRow)
-            .where(col(DifferentialRow.revision).in_(revisions))
-            .order_by(col(DifferentialRow.id))
-        )
-    }
-    signed = {
-        s.revision: s.result
-        for s in session.exec(
-            select(SignatureRow).where(col(SignatureRow.revision).in_(revisions)).order_by(col(SignatureRow.id))
-        )
-    }
-    reviews = {
-        r.revision: (r, user)
-        for r, user in session.exec(
-            select(ReviewRow, UserRow)
-            .join(UserRow, col(UserRow.id) == col(ReviewRow.held_by), isouter=True)
-            .where(col(ReviewRow.revision).in_(revisions))
-        )
-    }
-    now = utc_now()
-    return [
-        _line(row, details[row.revision], stored.get(row.revision), signed.get(row.revision),
-              reviews.get(row.revision), now)
-        for row in rows
-        if row.revision in details
-    ]  # fmt: skip
-
-
-def _line(
-    row: BoardRow,
-    detail: tuple[str | None, str | None, SourceRow],
-    stored: DifferentialRow | None,
-    signed: dict[str, Any] | None,
-    review: tuple[ReviewRow, UserRow | None] | None,
-    now: datetime,
-) -> Line:
-    reason, claimed_by, source = detail
-    holder = None
-    if review is not None and review[1] is not None and review[0].held_at is not None:
-        holder = review[1].full_name if now - review[0].held_at < HELD_FOR else None
-    told: dict[str, Any] = {"counts": None, "percent": None, "remark": None, "flags": [], "outside": 0}
-    if signed is not None and row.state == "signed":
-        told = {name: signed[name] for name in told}
-    elif stored is not None:
-        told = {
-            "counts": {t: getattr(stored, t) for t in CELL_TYPES},
-            "percent": stored.percent,
-            "remark": stored.remark,
-            "flags": stored.flags or [],
-            "outside": stored.outside,
-        }
-    return Line(
-        slide=row.slide,
-        source=source.name,
-        urgent=source.priority > 0 and row.state not in {"signed", "listed"},
-        name=row.slide_name,
-        order_id=row.order_id,
-        number=row.number,
-        state=row.state,
-        reason=reason,
-        arrived_at=row.arrived_at,
-        working=claimed_by is not None and row.state == "queued",
-        total=None if stored is None else stored.total,
-        needs_review=None if stored is None or row.state == "signed" else stored.needs_review,
-        holder=holder,
-        amending=review is not None and review[0].amending is not None,
-        **told,
-    )
 
 
 @dataclass(frozen=True)
@@ -232,8 +125,8 @@ class Health:
 QUIET_SECONDS: Final = 60.0
 
 
-def health(session: Session) -> Health:
-    """How the machine is doing."""
+def health(session: Session, zone: tzinfo = UTC) -> Health:
+    """How the machine is doing; a day begins at midnight in `zone`."""
     now = utc_now()
     states = Counter(counts(session))
     waiting_rows = select(func.min(BoardRow.arrived_at)).where(col(BoardRow.state).in_(["queued", "arriving"]))
@@ -252,7 +145,7 @@ def health(session: Session) -> Health:
             col(DifferentialRow.id) > top - 5000, col(DifferentialRow.created_at) > now - timedelta(hours=1)
         )
     ).one()
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = datetime.combine(now.astimezone(zone).date(), time(), zone).astimezone(UTC)
     top = session.exec(select(func.max(SignatureRow.id))).one() or 0
     signed = session.exec(
         select(func.count()).where(

@@ -12,6 +12,7 @@ from review.refusal import Refused
 from smear.installation import explained
 from smear.plain import PlainError
 from smear.settings import Settings, load_settings
+from smear.version import program_version
 
 
 if TYPE_CHECKING:
@@ -23,11 +24,23 @@ SOME_FAILED: Final = 1
 WRONG_CALL: Final = 2
 
 app = typer.Typer(
-    help="The review page: look, correct, sign. For Research Use Only.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(program_version())
+        raise typer.Exit
+
+
+@app.callback()
+def review(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Serve the review page, and manage its accounts, audit and pictures. For Research Use Only."""
 
 
 def main() -> None:
@@ -60,7 +73,7 @@ def _ready_store(settings: Settings) -> "Iterator[Store]":
 
 @app.command()
 def serve() -> None:
-    """Serve the page. Prints its address, and at first start a one-time sign-in for an administrator."""
+    """Serve the page and print its address; at first start also a one-time sign-in for an administrator."""
     from review.serving import serve as run
     from smear.logs import set_up_logging
 
@@ -71,10 +84,15 @@ def serve() -> None:
 
 @app.command("verify-audit")
 def verify_audit(
-    expect: Annotated[str | None, typer.Option(metavar="HASH", help="A line's hash that was written down.")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    expect: Annotated[str | None, typer.Option(metavar="HASH", help="Check that the audit holds this hash.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
+    ] = False,
 ) -> None:
-    """Walk the audit's chain of hashes. Exit code 1 where it is broken. Write the printed hash down, elsewhere."""
+    """Verify the audit's chain of hashes, then compare labels, signatures and states of reviews with its lines.
+
+    Print the hash of its last line to keep elsewhere. Exit code 1 if the chain is broken or a row differs.
+    """
     from smear.audit import verify
 
     with _ready_store(load_settings()) as store:
@@ -82,20 +100,22 @@ def verify_audit(
     if as_json:
         print(json.dumps({"lines": verdict.lines, "head": verdict.head, "problem": verdict.problem}))  # noqa: T201
     elif verdict.problem is None:
+        print(f"{verdict.labels} labels and {verdict.signatures} signatures are as the audit records them")  # noqa: T201
         print(f"{verdict.lines} lines, unbroken; the last one's hash is {verdict.head}")  # noqa: T201
     else:
-        print(f"broken: {verdict.problem}")  # noqa: T201
+        for problem in (verdict.problem, *verdict.further):
+            print(f"broken: {problem}")  # noqa: T201
     if verdict.problem is not None:
         raise typer.Exit(SOME_FAILED)
 
 
 @app.command("add-user")
 def add_user(
-    name: Annotated[str, typer.Argument(help="What the person signs in with.")],
-    full_name: Annotated[str, typer.Option(metavar="TEXT", help="As signatures show it.")],
-    role: Annotated[str, typer.Option(metavar="ROLE", help="viewer, technologist, reviewer or administrator.")],
+    name: Annotated[str, typer.Argument(help="Name that the person signs in with.")],
+    full_name: Annotated[str, typer.Option(metavar="TEXT", help="Full name, as signatures show it.")],
+    role: Annotated[str, typer.Option(metavar="ROLE", help="One of viewer, technologist, reviewer, administrator.")],
 ) -> None:
-    """Add an account; prints its one-time password."""
+    """Add an account, and print its one-time password."""
     from review.passwords import Passwords
     from review.people import CONSOLE, add
 
@@ -104,19 +124,20 @@ def add_user(
 
 
 @app.command("reset-password")
-def reset_password(name: Annotated[str, typer.Argument()]) -> None:
-    """Give somebody a new one-time password, and print it: also for an administrator who is locked out."""
+def reset_password(name: Annotated[str, typer.Argument(help="Name that the person signs in with.")]) -> None:
+    """Give a person a new one-time password, and print it; also for an administrator who is locked out."""
     from sqlmodel import select
 
     from review.passwords import Passwords
-    from review.people import CONSOLE, normal_name
+    from review.people import CONSOLE
     from review.people import reset_password as reset
+    from smear.names import user_name
     from smear.review_tables import UserRow
     from smear.tables import key
 
     with _ready_store(load_settings()) as store:
         with store.read() as session:
-            row = session.exec(select(UserRow).where(UserRow.name == normal_name(name))).one_or_none()
+            row = session.exec(select(UserRow).where(UserRow.name == user_name(name))).one_or_none()
         if row is None:
             _refuse(f"there is no user {name}")
         print(reset(store, Passwords(), CONSOLE, key(row.id)))  # noqa: T201
@@ -124,14 +145,14 @@ def reset_password(name: Annotated[str, typer.Argument()]) -> None:
 
 @app.command("purge-pictures")
 def purge_pictures(
-    slide: Annotated[str | None, typer.Option(metavar="ID", help="All of this slide's, labelled ones too.")] = None,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Goes into the audit; needed with --slide.")] = "",
+    slide: Annotated[str | None, typer.Option(metavar="ID", help="Delete all pictures of this slide.")] = None,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Say why, for the audit; required with --slide.")] = "",
 ) -> None:
-    """Delete kept pictures: those older than WNET_KEEP_PICTURES_DAYS that show no labelled cell, or a slide's."""
+    """Delete kept pictures: those of one slide, or unlabelled ones older than WNET_KEEP_PICTURES_DAYS."""
     from sqlmodel import select
 
     from review.purging import purge_old, purge_slide
-    from smear.tables import SlideRow, key
+    from smear.tables import SlideRow, is_named, key
 
     settings = load_settings()
     with _ready_store(settings) as store:
@@ -141,7 +162,7 @@ def purge_pictures(
             if not reason.strip():
                 _refuse("purge-pictures --slide needs a --reason")
             with store.read() as session:
-                rows = session.exec(select(SlideRow).where(SlideRow.slide_id == slide)).all()
+                rows = session.exec(select(SlideRow).where(is_named(slide))).all()
             if not rows:
                 _refuse(f"there is no slide {slide}")
             purged = sum(purge_slide(store, settings, key(row.id), reason.strip()) for row in rows)

@@ -5,6 +5,7 @@ from typing import Final
 from sqlmodel import Session, col, select
 
 from review import slide as slides
+from review.identity import shown_revision
 from review.people import Person
 from review.refusal import Refused, not_there
 from review.words import typed
@@ -17,13 +18,18 @@ from smear.tables import PictureRow, key, utc_now
 MAX_LENGTH: Final = 2000
 
 
-def comment(store: Store, person: Person, slide: int, text: str, cell: int | None = None) -> None:
-    """Add a remark. Raises Refused."""
+def comment(
+    store: Store, person: Person, slide: int, text: str, cell: int | None = None, identity: str | None = None
+) -> None:
+    """Add a remark to the revision of that identity, else to the latest. Raises Refused."""
     text = typed(text)
     if not 0 < len(text) <= MAX_LENGTH:
         raise Refused(422, f"A comment has 1 to {MAX_LENGTH} characters.")
     with store.write() as session:
-        _, revision, _ = slides.find(session, slide)
+        if identity is None:
+            _, revision, _ = slides.find(session, slide)
+        else:
+            revision = shown_revision(session, slide, identity)
         if cell is not None:
             found = session.exec(
                 select(PictureRow.id).where(PictureRow.revision == revision.id, PictureRow.cell == cell).limit(1)

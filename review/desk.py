@@ -1,12 +1,11 @@
 """What the routes work with, made once at start and handed down: no route reads a setting or opens a store."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from dataclasses import dataclass
+from datetime import tzinfo
 
 from jinja2 import Environment
 
+from review.attempts import Attempts
 from review.live import Hub
 from review.passwords import Passwords
 from review.sessions import Sessions
@@ -14,13 +13,11 @@ from review.show import environment
 from review.slide import Rules
 from review.throttle import Limits, Throttle
 from smear.intervals import load_intervals
+from smear.local_time import zone
 from smear.picture_store import PictureStore
 from smear.settings import Settings
 from smear.store import Store
-
-
-_UNINSTALLED: Final = "0"
-MAX_DIGESTS: Final = 50_000
+from smear.version import program_version
 
 
 @dataclass(frozen=True)
@@ -33,51 +30,40 @@ class Desk:
     sessions: Sessions
     pictures: PictureStore
     hub: Hub
+    zone: tzinfo
     templates: Environment
     limits: Limits
-    failed_names: Throttle
-    failed_addresses: Throttle
+    attempts: Attempts
     writes: Throttle
-    #: SHA-256 by cell of slides shown lately: hundreds of pictures are asked for at once, and a cell never changes it.
-    digests: dict[int, str] = field(default_factory=dict)
-
-    def remember(self, digests: Mapping[int, str]) -> None:
-        """Keep these at hand."""
-        if len(self.digests) > MAX_DIGESTS:
-            self.digests.clear()
-        self.digests.update(digests)
-
-
-def software() -> str:
-    """This program's version, as signatures carry it."""
-    try:
-        return f"wnet-worker {version('wnet-worker')}"
-    except PackageNotFoundError:
-        return f"wnet-worker {_UNINSTALLED}"
+    #: When nights begin, or "off".
+    nightly_at: str = "off"
 
 
 def make_desk(
     store: Store, settings: Settings, passwords: Passwords | None = None, limits: Limits | None = None
 ) -> Desk:
-    """The parts from the settings; raises BadIntervals."""
-    limits = limits or Limits()
+    """The parts from the settings; raises BadIntervals, BadTimezone."""
+    limits, passwords = limits or Limits(), passwords or Passwords()
+    sessions = Sessions(store, settings.session_minutes, settings.sign_password_minutes)
+    timezone = zone(settings.timezone)
     rules = Rules(
         load_intervals(settings.intervals),
         settings.min_cells,
         settings.low_count_cells,
         settings.review_below,
-        software(),
+        program_version(),
     )
     return Desk(
         store=store,
         rules=rules,
-        passwords=passwords or Passwords(),
-        sessions=Sessions(store, settings.session_minutes),
+        passwords=passwords,
+        sessions=sessions,
         pictures=PictureStore(settings.pictures_folder),
         hub=Hub(store),
-        templates=environment(rules),
+        zone=timezone,
+        templates=environment(rules, timezone),
         limits=limits,
-        failed_names=Throttle(limits.sign_in_name),
-        failed_addresses=Throttle(limits.sign_in_address),
+        attempts=Attempts(store, passwords, sessions, limits.passwords),
         writes=Throttle(limits.writes),
+        nightly_at=settings.nightly_at,
     )

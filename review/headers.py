@@ -2,13 +2,14 @@
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from review.hosts import HostNames, same_origin
 
 
 log: Final = structlog.get_logger()
@@ -34,14 +35,16 @@ _NAMES: Final = frozenset(name for name, _ in _ENCODED)
 MAX_BODY_BYTES: Final = 256 * 1024
 FAULT: Final = "Something went wrong here; the log says what. Load the page again and look before you go on."
 _NUMBER: Final = re.compile("[0-9]{1,12}")
+#: Of these a request has one at the most.
+_ONCE: Final = ("host", "origin", "sec-fetch-site", "content-length", "content-type", "x-csrf-token")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class StrictHeaders:
-    """ASGI middleware."""
+    """ASGI middleware. `names` are what this page may be called by."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, names: HostNames) -> None:
+        self._app, self._names = app, names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse what comes from elsewhere or is too large; put our headers on whatever is answered."""
@@ -62,7 +65,7 @@ class StrictHeaders:
                     headers["Strict-Transport-Security"] = "max-age=31536000"
             await send(message)
 
-        if (refusal := _refusal(scope["method"], Headers(scope=scope))) is not None:
+        if (refusal := self._refusal(scope, Headers(scope=scope))) is not None:
             status, words = refusal
             await PlainTextResponse(words, status)(scope, receive, send_with_headers)
             return
@@ -76,26 +79,27 @@ class StrictHeaders:
             if not begun:
                 await PlainTextResponse(FAULT, 500)(scope, receive, send_with_headers)
 
-
-def _refusal(method: str, headers: Headers) -> tuple[int, str] | None:
-    """Status and words for what no route shall see."""
-    if method not in _SAFE and (problem := _foreign(headers)) is not None:
-        return 403, problem
-    length = headers.get("content-length", "0")
-    if _NUMBER.fullmatch(length) is None or int(length) > MAX_BODY_BYTES or "transfer-encoding" in headers:
-        return 413, "This is too large."
-    return None
-
-
-def _foreign(headers: Headers) -> str | None:
-    """Why a writing request is not one of our own pages'; None where it may be (its token decides)."""
-    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return "This request came from another site."
-    origin = headers.get("origin")
-    if origin is None:
+    def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        """Status and words for what no route shall see."""
+        if any(len(headers.getlist(name)) > 1 for name in _ONCE):
+            return 400, "This request is damaged."  # which of the two counts, a proxy may see another way
+        if not self._names.allow(headers.get("host")):
+            return 400, "This page does not go by that name; WNET_REVIEW_NAMES lists its names."
+        if scope["method"] not in _SAFE and _foreign(headers, scope.get("scheme", "http")):
+            return 403, "This request came from another site."
+        length = headers.get("content-length", "0")
+        if _NUMBER.fullmatch(length) is None or int(length) > MAX_BODY_BYTES or "transfer-encoding" in headers:
+            return 413, "This is too large."
         return None
-    try:
-        ours = urlsplit(origin).netloc == headers.get("host")
-    except ValueError:
-        ours = False  # no address at all
-    return None if ours else "This request came from another site."
+
+
+def _foreign(headers: Headers, scheme: str) -> bool:
+    """Whether a writing request is none of our own pages'; where it may be one, its token decides."""
+    site = headers.get("sec-fetch-site")
+    if site not in {None, "same-origin", "none"}:
+        return True
+    origin = headers.get("origin")
+    # A page that gives no referrer gives no origin either, whoever it is; what the browser fetched for tells it.
+    if origin is None or (origin == "null" and site == "same-origin"):
+        return False
+    return not same_origin(origin, headers.get("host"), scheme)

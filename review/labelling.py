@@ -35,6 +35,7 @@ def relabel(
     seen_version: int,
     seen_revision: int | None = None,
     versions: dict[str, Any] | None = None,
+    identity: str | None = None,
 ) -> int:
     """Give cells a label (None: the model's proposal again); the review's new version. Raises Refused.
 
@@ -48,7 +49,7 @@ def relabel(
     if not 0 < len(wanted) <= MAX_CELLS:
         raise Refused(422, f"Choose between 1 and {MAX_CELLS} cells.")
     with store.write() as session:
-        revision, review = open_review(session, slide, seen_revision)
+        revision, review = open_review(session, slide, seen_revision, identity)
         cell_numbers = numbers(session, key(revision.id))
         if any(cell not in cell_numbers for cell in wanted):
             raise not_there("cell on this slide")
@@ -77,17 +78,27 @@ def relabel(
 
 
 def undo(
-    store: Store, person: Person, slide: int, seen_revision: int | None = None, versions: dict[str, Any] | None = None
+    store: Store,
+    person: Person,
+    slide: int,
+    seen_revision: int | None = None,
+    versions: dict[str, Any] | None = None,
+    identity: str | None = None,
 ) -> int:
     """Take back this person's latest change of this slide; the new version. Raises Refused."""
-    return _turn_back(store, person, slide, seen_revision, versions, undoing=True)
+    return _turn_back(store, person, slide, seen_revision, versions, identity, undoing=True)
 
 
 def redo(
-    store: Store, person: Person, slide: int, seen_revision: int | None = None, versions: dict[str, Any] | None = None
+    store: Store,
+    person: Person,
+    slide: int,
+    seen_revision: int | None = None,
+    versions: dict[str, Any] | None = None,
+    identity: str | None = None,
 ) -> int:
     """Do again what this person last took back; the new version. Raises Refused."""
-    return _turn_back(store, person, slide, seen_revision, versions, undoing=False)
+    return _turn_back(store, person, slide, seen_revision, versions, identity, undoing=False)
 
 
 def steps(session: Session, person: Person, revision: int) -> tuple[int, int]:
@@ -112,9 +123,11 @@ def changes_since(session: Session, revision: int, version: int) -> list[dict[st
     return [_as_told(row.cell, row) | {"by": user.full_name} for row, user in rows]
 
 
-def open_review(session: Session, slide: int, seen_revision: int | None = None) -> tuple[RevisionRow, ReviewRow]:
+def open_review(
+    session: Session, slide: int, seen_revision: int | None = None, identity: str | None = None
+) -> tuple[RevisionRow, ReviewRow]:
     """The latest revision and its review, to be written to. Raises Refused where it is not open, or not that one."""
-    revision = slides.latest_to_write(session, slide, seen_revision)
+    revision = slides.latest_to_write(session, slide, seen_revision, identity)
     if revision.state == "signed":
         raise conflict("This slide is signed and locked. To change it, amend it with a reason.")
     if revision.state not in slides.OPEN:
@@ -132,11 +145,12 @@ def _turn_back(
     slide: int,
     seen_revision: int | None,
     versions: dict[str, Any] | None,
+    identity: str | None,
     *,
     undoing: bool,
 ) -> int:
     with store.write() as session:
-        revision, review = open_review(session, slide, seen_revision)
+        revision, review = open_review(session, slide, seen_revision, identity)
         order = col(ChangeRow.id).desc() if undoing else col(ChangeRow.id)
         change = session.exec(
             select(ChangeRow)

@@ -7,13 +7,13 @@ says what to look at again and carries no patient data; losing one loses nothing
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 from sqlalchemy import func
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from smear.review_tables import AuditHeadRow, AuditRow, BoardRow
 from smear.store import Store, StoreUnavailable
@@ -25,14 +25,21 @@ POLL_SECONDS: Final = 0.4
 #: A comment line now and then keeps proxies from closing a quiet stream, and finds out who has gone.
 PING_SECONDS: Final = 15.0
 _MOST: Final = 200
+#: Transactions of a server end in another order than they took their numbers in: lines so far back are looked at again.
+_OVERLAP: Final = 100
+
+
+class AnotherDatabase(Exception):
+    """The database was put back to an earlier state, or replaced: what was seen of it says nothing about this one."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """How far the database has been looked at."""
+    """How far the database has been looked at; `lines` are (slide, changed) of the board that were seen up there."""
 
     board: int
     audit: int
+    lines: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -48,16 +55,16 @@ class Event:
 
 
 def look(store: Store, seen: Seen | None) -> tuple[Seen, list[Event]]:
-    """What is new since; nothing at the first look. Raises StoreUnavailable."""
+    """What is new since; nothing at the first look. Raises StoreUnavailable, AnotherDatabase."""
     with store.read() as session:
-        now = Seen(
-            int(session.exec(select(func.max(BoardRow.changed))).one() or 0),
-            int(session.exec(select(AuditHeadRow.number)).one_or_none() or 0),
-        )
-        if seen is None or now == seen:
-            return now, []
+        audit = int(session.exec(select(AuditHeadRow.number)).one_or_none() or 0)
+        if seen is None:
+            top = int(session.exec(select(func.max(BoardRow.changed))).one() or 0)
+            return Seen(top, audit, frozenset(_changed_after(session, top - _OVERLAP))), []
+        if audit < seen.audit:
+            raise AnotherDatabase
         events = []
-        if now.audit > seen.audit:
+        if audit > seen.audit:
             rows = session.exec(
                 select(AuditRow)
                 .where(col(AuditRow.number) > seen.audit, col(AuditRow.slide).is_not(None))
@@ -65,10 +72,25 @@ def look(store: Store, seen: Seen | None) -> tuple[Seen, list[Event]]:
                 .limit(_MOST)
             )
             events = [Event("slide", {"slide": r.slide, "who": r.user, "action": r.action}) for r in rows]
-        if now.board != seen.board or events:
-            changed = session.exec(select(BoardRow.slide).where(col(BoardRow.changed) > seen.board).limit(_MOST)).all()
-            events.append(Event("board", {"slides": list(changed)}))
-        return now, events
+        lines = _changed_after(session, seen.board - _OVERLAP)
+        fresh = [slide for slide, changed in lines if (slide, changed) not in seen.lines]
+        if fresh or events:
+            # A label changes a line's numbers and no row of the board's table.
+            audited = {event.data["slide"] for event in events}
+            events.append(Event("board", {"slides": sorted({*fresh, *audited})}))
+        top = max([seen.board, *(changed for _, changed in lines)])
+        return Seen(top, audit, frozenset(line for line in lines if line[1] > top - _OVERLAP)), events
+
+
+def _changed_after(session: Session, number: int) -> list[tuple[int, int]]:
+    """(slide, changed) of the lines of the board that changed after that number, the newest; at most _MOST."""
+    rows = session.exec(
+        select(BoardRow.slide, BoardRow.changed)
+        .where(col(BoardRow.changed) > number)
+        .order_by(col(BoardRow.changed).desc())
+        .limit(_MOST)
+    )
+    return [(slide, changed) for slide, changed in rows]
 
 
 class Hub:
@@ -76,12 +98,12 @@ class Hub:
 
     def __init__(self, store: Store, poll_seconds: float = POLL_SECONDS, ping_seconds: float = PING_SECONDS) -> None:
         self._store, self._poll_seconds, self._ping_seconds = store, poll_seconds, ping_seconds
-        self._listeners: set[asyncio.Queue[Event]] = set()
+        self._listeners: set[asyncio.Queue[Event | None]] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def listen(self, still: Callable[[], bool]) -> AsyncIterator[bytes]:
         """Events, encoded, for as long as `still` says so (it is asked every `ping_seconds`)."""
-        queue: asyncio.Queue[Event] = asyncio.Queue(maxsize=_MOST)
+        queue: asyncio.Queue[Event | None] = asyncio.Queue(maxsize=_MOST)
         self._listeners.add(queue)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
@@ -93,6 +115,8 @@ class Hub:
                 event = None
                 with contextlib.suppress(TimeoutError):
                     event = await asyncio.wait_for(queue.get(), max(ask_at - clock(), 0.001))
+                    if event is None:
+                        return  # the browser connects again, and looks at everything
                 # Also where events never cease: who has signed out hears nothing further.
                 if clock() >= ask_at:
                     if not await asyncio.to_thread(still):
@@ -105,12 +129,16 @@ class Hub:
 
     async def _run(self) -> None:
         seen: Seen | None = None
+        events: Sequence[Event | None]
         while self._listeners:
             try:
                 seen, events = await asyncio.to_thread(look, self._store, seen)
             except StoreUnavailable as error:
                 log.warning("cannot look for what is new", reason=str(error))
                 events = []
+            except AnotherDatabase:
+                log.warning("the database is an earlier or another one: open pages connect again")
+                seen, events = None, [None]
             for event in events:
                 for queue in self._listeners:
                     # Whoever reads this slowly will look at everything anyway.

@@ -1,18 +1,19 @@
 """People: accounts, their roles and passwords. Nobody is deleted: what somebody signed keeps its name."""
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import func
 from sqlmodel import Session, col, delete, select
 
+from review import devices, lockout
 from review.passwords import Passwords, check_new, one_time
 from review.refusal import Refused, conflict, not_there
 from review.roles import ROLES, Act, allows
 from review.words import typed
 from smear.audit import Actor, append
+from smear.names import user_name
 from smear.review_tables import MAX_USER_NAME, SessionRow, UserRow
 from smear.store import Store
 from smear.tables import key, utc_now
@@ -49,11 +50,6 @@ def person_of(row: UserRow) -> Person:
     return Person(key(row.id), row.name, row.full_name, row.role, row.must_change)
 
 
-def normal_name(name: str) -> str:
-    """A user name as it is kept and compared."""
-    return unicodedata.normalize("NFKC", name.strip()).casefold()
-
-
 def everybody(session: Session) -> list[UserRow]:
     """All accounts, active ones first, by name."""
     return list(session.exec(select(UserRow).order_by(col(UserRow.active).desc(), col(UserRow.name))))
@@ -61,7 +57,7 @@ def everybody(session: Session) -> list[UserRow]:
 
 def add(store: Store, passwords: Passwords, by: Actor, name: str, full_name: str, role: str) -> str:
     """A new account; its one-time password. Raises Refused."""
-    name, full_name = normal_name(name), " ".join(typed(full_name).split())
+    name, full_name = user_name(name), " ".join(typed(full_name).split())
     if not _NAME.fullmatch(name):
         raise Refused(422, "A user name has letters a to z, digits, dot, dash and underscore, 64 at most.")
     if not 0 < len(full_name) <= 120:
@@ -105,39 +101,46 @@ def set_active(store: Store, by: Actor, user: int, *, active: bool) -> None:
         row.active = active
         session.add(row)
         _end_sessions(session, user)
+        _distrust(session, row)
         append(session, by, "open account" if active else "close account", after={"user": row.name})
         _keep_an_administrator(session)
 
 
 def reset_password(store: Store, passwords: Passwords, by: Actor, user: int) -> str:
-    """A new one-time password for somebody who has lost his; ends his sessions."""
+    """A new one-time password for a user who lost theirs. Ends their sessions, and the lock-out of their name.
+
+    In every process, and whoever resets: what was counted lies in the database.
+    """
     password = one_time()
     hashed = passwords.hash(password)
     with store.write() as session:
-        row = _row(session, user)
+        row = _row(session, user, lock=True)
         row.password_hash, row.must_change = hashed, True
         session.add(row)
         _end_sessions(session, user)
+        _distrust(session, row)
         append(session, by, "reset password", after={"user": row.name})
     return password
 
 
-def change_password(store: Store, passwords: Passwords, person: Person, old: str, new: str) -> None:
-    """A person's own new password; ends all of his sessions, this one too. Raises Refused."""
-    with store.read() as session:
-        kept = _row(session, person.id).password_hash
-    if not passwords.fits(kept, old):
-        raise Refused(422, "The present password is not right.")
+def change_password(store: Store, passwords: Passwords, person: Person, kept: str, new: str) -> str:
+    """A person's own new password in the place of the one with the hash `kept`; the new hash. Ends all their sessions.
+
+    Raises Refused.
+    """
     check_new(new, person.name)
-    if old == new:
-        raise Refused(422, "Choose another password than the present one.")
     hashed = passwords.hash(new)
     with store.write() as session:
-        row = _row(session, person.id)
+        row = _row(session, person.id, lock=True)
+        # An administrator may have reset it in the same moment: that one holds.
+        if row.password_hash != kept or not row.active:
+            raise conflict("Your password was reset just now. Sign in again.")
         row.password_hash, row.must_change = hashed, False
         session.add(row)
         _end_sessions(session, person.id)
+        _distrust(session, row)
         append(session, person.actor, "change password")
+    return hashed
 
 
 def first_administrator(store: Store, passwords: Passwords) -> str | None:
@@ -159,8 +162,8 @@ def _check_role(role: str) -> None:
         raise Refused(422, f"There is no role {role}; there are {', '.join(ROLES)}.")
 
 
-def _row(session: Session, user: int) -> UserRow:
-    row = session.get(UserRow, user)
+def _row(session: Session, user: int, *, lock: bool = False) -> UserRow:
+    row = session.get(UserRow, user, with_for_update={"key_share": True} if lock else None)
     if row is None:
         raise not_there("user")
     return row
@@ -178,3 +181,9 @@ def _keep_an_administrator(session: Session) -> None:
 
 def _end_sessions(session: Session, user: int) -> None:
     session.exec(delete(SessionRow).where(col(SessionRow.user) == user))
+
+
+def _distrust(session: Session, row: UserRow) -> None:
+    """The password no longer holds: browsers that gave it are strangers, and failures to give it count no more."""
+    devices.forget(session, key(row.id))
+    lockout.clear(session, lockout.of_name(row.name))

@@ -16,7 +16,7 @@ def not_there(what: str) -> Refused:
     return Refused(404, f"There is no such {what}.")
 
 
-def not_allowed(words: str = "Your role does not allow that.") -> Refused:
+def not_allowed(words: str = "Access denied: your role does not allow this.") -> Refused:
     """403."""
     return Refused(403, words)
 

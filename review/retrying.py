@@ -11,10 +11,10 @@ from smear.store import Store
 from smear.tables import RevisionRow, key
 
 
-def retry(store: Store, person: Person, slide: int) -> None:
+def retry(store: Store, person: Person, slide: int, identity: str | None = None) -> None:
     """Queue the latest revision again if it has failed. Raises Refused."""
     with store.write() as session:
-        _, revision, _ = slides.find(session, slide)
+        revision = slides.latest_to_write(session, slide, identity=identity)
         done = session.execute(
             update(RevisionRow)
             .where(col(RevisionRow.id) == revision.id, col(RevisionRow.state) == "failed")

@@ -8,8 +8,10 @@ from typing import Final
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from review.app import create_app
+from review.connections import LimitedProtocol
 from review.desk import make_desk
 from review.people import FIRST, first_administrator
 from review.purging import purge_old
@@ -59,20 +61,28 @@ def serve(settings: Settings) -> None:
     _say(bound, settings, password)
     purger = threading.Thread(target=_purge_daily, args=(store, settings, stop), name="purge", daemon=True)
     purger.start()
-    configuration = uvicorn.Config(
-        create_app(desk, settings),
+    try:
+        uvicorn.Server(configuration(create_app(desk, settings))).run(sockets=[bound])
+    finally:
+        stop.set()
+        store.close()
+
+
+def configuration(app: FastAPI) -> uvicorn.Config:
+    """How the page is served."""
+    return uvicorn.Config(
+        app,
+        http=LimitedProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
+        # uvicorn would believe what any program on this machine says; app.py believes the proxies that are named.
+        proxy_headers=False,
         # Streams of events end only when the browser goes; nobody waits for that.
         timeout_graceful_shutdown=2,
         timeout_keep_alive=75,
     )
-    try:
-        uvicorn.Server(configuration).run(sockets=[bound])
-    finally:
-        stop.set()
-        store.close()
 
 
 def _say(bound: socket.socket, settings: Settings, password: str | None) -> None:

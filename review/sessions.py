@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlmodel import col, delete, select
+from sqlmodel import Session, col, delete, select, update
 
 from review.people import Person, person_of
 from smear.review_tables import SessionRow, UserRow
@@ -60,19 +60,25 @@ class Sessions:
         self,
         store: Store,
         idle_minutes: float,
+        password_minutes: float = 15.0,
         now: Callable[[], datetime] = utc_now,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._idle, self._now, self._clock = store, timedelta(minutes=idle_minutes), now, clock
+        self._password_holds = timedelta(minutes=password_minutes)
         self._believed: dict[str, tuple[float, SignedIn]] = {}
         self._turn = threading.Lock()
 
     def open(self, user: int) -> str:
-        """A new session; its token. A token that a browser brought along is never taken up."""
-        token, now = new_token(), self._now()
+        """A new session of someone who just gave the password; its token. One from a browser is never taken up."""
         with self._store.write() as session:
-            session.exec(delete(SessionRow).where(col(SessionRow.created_at) < now - LONGEST))
-            session.add(SessionRow(token_sha256=_digest(token), user=user, created_at=now, seen_at=now))
+            return self.add(session, user)
+
+    def add(self, session: Session, user: int) -> str:
+        """As `open`, in the caller's transaction."""
+        token, now = new_token(), self._now()
+        session.exec(delete(SessionRow).where(col(SessionRow.created_at) < now - LONGEST))
+        session.add(SessionRow(token_sha256=_digest(token), user=user, created_at=now, seen_at=now, password_at=now))
         return token
 
     def find(self, token: str | None, *, touch: bool = False) -> SignedIn | None:
@@ -121,6 +127,19 @@ class Sessions:
         with self._store.write() as session:
             session.exec(delete(SessionRow).where(col(SessionRow.token_sha256) == digest))
         self._forget(digest)
+
+    def password_due(self, digest: str) -> bool:
+        """Whether this session has to give its password before it signs."""
+        with self._store.read() as session:
+            given = session.exec(select(SessionRow.password_at).where(SessionRow.token_sha256 == digest)).one_or_none()
+        return given is None or not self._password_holds or self._now() - given > self._password_holds
+
+    def password_given(self, digest: str) -> None:
+        """This session gave its password just now."""
+        with self._store.write() as session:
+            session.execute(
+                update(SessionRow).where(col(SessionRow.token_sha256) == digest).values(password_at=self._now())
+            )
 
     def believe_nothing(self) -> None:
         """After roles or accounts have changed: ask the database again."""

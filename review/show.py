@@ -1,8 +1,8 @@
 """How things look in templates: ages, bars, names of types; and the one template environment, escaping everything."""
 
 import hashlib
-from datetime import datetime
-from functools import cache
+from datetime import datetime, tzinfo
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,13 +14,17 @@ from review.roles import EXPLAINED, ROLES
 from review.slide import Rules
 from smear.cells import CELL_TYPES
 from smear.kinds import KINDS, OUTSIDE, shown
+from smear.local_time import show
+from smear.report import engine_and_precision
 from smear.tables import utc_now
 
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
 
-MODULES: Final = frozenset({"page.js", "board.js", "slide.js", "gallery.js", "inspector.js"})
+MODULES: Final = frozenset(
+    {"page.js", "board.js", "slide.js", "gallery.js", "inspector.js", "signing.js", "references.js"}
+)
 
 #: Headings of the gallery, and the keys that put a cell there.
 HEADINGS: Final[dict[str, str]] = {
@@ -29,7 +33,7 @@ HEADINGS: Final[dict[str, str]] = {
     "basophil": "Basophils",
     "lymphocyte": "Lymphocytes",
     "monocyte": "Monocytes",
-    OUTSIDE: "Outside the five",
+    OUTSIDE: "Other cells",
     "unusable": "Could not be classified",
 }
 KEYS: Final[dict[str, str]] = {**{t: str(i) for i, t in enumerate(CELL_TYPES, start=1)}, OUTSIDE: "0"}
@@ -41,6 +45,14 @@ STATE_WORDS: Final[dict[str, str]] = {
     "signed": "signed",
     "failed": "failed",
     "listed": "not blood",
+}
+
+
+#: What a signature says, by its meaning.
+SIGNED_WORDS: Final[dict[str, str]] = {
+    "signed": "signed",
+    "second": "countersigned",
+    "amended": "signed the amendment",
 }
 
 
@@ -57,11 +69,6 @@ def age(seconds: float | None) -> str:
 def ago(then: datetime) -> str:
     """How long ago."""
     return f"{age(max((utc_now() - then).total_seconds(), 0.0))} ago"
-
-
-def utc(then: datetime) -> str:
-    """A time for records."""
-    return f"{then:%Y-%m-%d %H:%M:%S} UTC"
 
 
 @cache
@@ -90,7 +97,7 @@ def bar(counts: dict[str, int] | None, width: float = 100.0) -> list[tuple[str, 
     return found
 
 
-def environment(rules: Rules) -> Environment:
+def environment(rules: Rules, zone: tzinfo) -> Environment:
     """Jinja's environment: everything escaped, an unknown name is an error."""
     made = Environment(
         loader=FileSystemLoader(HERE / "templates"),
@@ -99,8 +106,8 @@ def environment(rules: Rules) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"age": age, "ago": ago, "utc": utc, "bar": bar, "panels": panels}
-    made.globals |= _globals(rules)
+    made.filters |= {"age": age, "ago": ago, "at": partial(show, zone=zone), "bar": bar, "panels": panels}
+    made.globals |= _globals(rules) | {"zone": str(zone)}
     return made
 
 
@@ -112,10 +119,12 @@ def _globals(rules: Rules) -> dict[str, Any]:
         "KEYS": KEYS,
         "KINDS": KINDS,
         "STATE_WORDS": STATE_WORDS,
+        "SIGNED_WORDS": SIGNED_WORDS,
         "ROLES": ROLES,
         "ROLES_EXPLAINED": EXPLAINED,
         "OUTSIDE": OUTSIDE,
         "shown": shown,
+        "engine_and_precision": engine_and_precision,
         "rules": rules,
         "picture": picture,
     }

@@ -6,12 +6,16 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
+from sqlalchemy import func
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from review.after_signing import changed_since, signed_wbc
-from review.refusal import conflict, not_there
+from review.identity import gone, refuse_outdated
+from review.refusal import Refused, not_there
+from review.withholding import percent_shown, withheld_words
 from smear.cells import CELL_TYPES, CellState, cell_type_of
+from smear.completeness import Completeness
 from smear.decision import needs_review
 from smear.differential import Differential, differential
 from smear.flags import absolute, flags
@@ -113,11 +117,22 @@ class Reviewed:
     analyser: Opinion | None
     model: Opinion
     people: Opinion
+    withheld: str | None
     absolute: dict[str, float] | None
     flags: list[dict[str, Any]]
     kinds: dict[str, int]
     changed: int
     doubtful: int
+
+    @property
+    def model_percent(self) -> dict[str, float] | None:
+        """The per cents of the model's column; None where it shows counts alone."""
+        return percent_shown(self.model.result, self.people.result)
+
+    @property
+    def analyser_percent(self) -> dict[str, float] | None:
+        """The per cents of the analyser's column; None where it shows counts alone, or has no opinion."""
+        return None if self.analyser is None else percent_shown(self.analyser.result, self.people.result)
 
     @property
     def groups(self) -> list[tuple[str, list[CellView]]]:
@@ -145,8 +160,14 @@ class SlideView:
     backend: str | None
     stored: DifferentialRow | None
     reviewed: Reviewed
+    files: int
     sidecar: dict[str, Any] = field(default_factory=dict)
     changed_since: str | None = None
+
+    @property
+    def completeness(self) -> Completeness:
+        """What the analyser announced, and the picture files of this revision."""
+        return Completeness(self.sidecar.get("expected_cells"), self.files)
 
     @property
     def is_latest(self) -> bool:
@@ -178,21 +199,23 @@ def find(session: Session, slide: int, number: int | None = None) -> tuple[Slide
     return row, chosen, revisions[-1].number
 
 
-def latest_to_write(session: Session, slide: int, seen_revision: int | None = None) -> RevisionRow:
+def latest_to_write(
+    session: Session, slide: int, seen_revision: int | None = None, identity: str | None = None
+) -> RevisionRow:
     """The latest revision as it is now, and nobody else's to change before this transaction ends. Raises Refused.
 
-    With `seen_revision` also where that is not the one that was seen: versions count anew with each revision.
+    With `seen_revision`, a number, and `identity` also where that is not the one that was seen: versions count anew
+    with each revision, and go on from an earlier one after a restore.
     """
-    _, revision, _ = find(session, slide)
+    try:
+        _, revision, _ = find(session, slide)
+    except Refused as error:
+        raise gone(error) if identity is not None else error from None
     if session.get_bind().dialect.name != "sqlite":
         # SQLite has one writer at a time anyway; elsewhere this row is what two of them queue for, and what the first
         # one made of it is what the second one must see.
         session.refresh(revision, with_for_update={"key_share": True})
-    if seen_revision not in (None, revision.number):
-        raise conflict(
-            f"New pictures of this slide came after you opened it: it is revision {revision.number} now. "
-            "Nothing was changed: look at what is there now."
-        )
+    refuse_outdated(revision, seen_revision, identity)
     return revision
 
 
@@ -220,6 +243,7 @@ def load(session: Session, rules: Rules, slide: int, number: int | None = None) 
         backend=None if stored is None else stored.backend,
         stored=stored,
         reviewed=judge(cells, rules, wbc),
+        files=session.exec(select(func.count()).where(PictureRow.revision == revision.id)).one(),
         sidecar=sidecar,
         changed_since=changed_since(session, revision),
     )
@@ -314,6 +338,7 @@ def judge(cells: list[CellView], rules: Rules, wbc_10e9_L: float | None) -> Revi
         analyser=_opinion((cell_type_of(c.analyser_class or "") or OUTSIDE for c in named), rules) if named else None,
         model=_opinion((c.proposal or UNUSABLE for c in cells), rules),
         people=people,
+        withheld=withheld_words(people.result.counts, people.result.percent, rules.min_cells),
         absolute=absolute(people.result.percent, wbc_10e9_L),
         flags=flags(people.result.percent, people.result.ci95, rules.intervals, wbc_10e9_L),
         kinds=dict(Counter(f"{c.label}:{c.kind}" for c in cells if c.kind is not None)),

@@ -2,8 +2,10 @@
 
 import threading
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+
+from review.lockout import PasswordLimits
 
 
 #: Keys remembered at a time; the one longest unused is forgotten first.
@@ -62,10 +64,9 @@ class Throttle:
 
 @dataclass(frozen=True)
 class Limits:
-    """The page's rates. Failed sign-ins count by name and by address, writes by session."""
+    """The page's rates. Passwords have their own, which all processes share (review/lockout.py)."""
 
-    sign_in_name: Rate = Rate(6, 15 * 60)
-    sign_in_address: Rate = Rate(30, 15 * 60)
+    passwords: PasswordLimits = field(default_factory=PasswordLimits)
     writes: Rate = Rate(300, 30)
     #: Streams of events that a session may hold open.
     streams: int = 12

@@ -2,13 +2,18 @@
 
 from typing import Any
 
+from smear.broker_tls import tls_options
+from smear.junk import PREFIX
 from smear.settings import Settings
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """What each room's Celery app is configured with."""
+    url, tls = tls_options(settings.broker, settings.broker_ca)
     return {
-        "broker_url": settings.broker,
+        "broker_url": url,
+        # Without it kombu checks no certificate.
+        "broker_use_ssl": tls,
         # JSON alone: a forged pickle would run code. No results: they are rows in the database.
         "task_serializer": "json",
         "accept_content": ["json"],
@@ -22,7 +27,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "worker_disable_prefetch": True,
         "broker_transport_options": {
             # Other users of the same server are not touched.
-            "global_keyprefix": "wnet:",
+            "global_keyprefix": PREFIX,
             # The lease in the database decides long before; this second line only clears what a dead worker held.
             "visibility_timeout": 1200,
             "unacked_restore_interval": 5,
@@ -36,6 +41,8 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_connection_retry": True,
+        # So does one whose broker refuses: a replica that takes no writes, a key of another type.
+        "broker_channel_error_retry": True,
         # On a lost connection the slide in hand is finished: its result is written under its token. On SIGTERM the
         # pool `solo` finishes it too; other pools are asked to by REMAP_SIGTERM=SIGQUIT, and get this long.
         "worker_soft_shutdown_timeout": 20,

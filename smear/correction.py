@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv
 
+from smear.beta import inverse_incomplete_beta
 from smear.cells import CELL_TYPES
 from smear.differential import CONFIDENCE
 
@@ -79,6 +79,6 @@ def _effective_cells(likelihood: Vector, mix: Vector) -> Vector:
 
 def _limits(share: float, cells: float) -> tuple[float, float]:
     count, tail = share * cells, (1 - CONFIDENCE) / 2
-    low = 0.0 if count <= 0 else float(betaincinv(count, cells - count + 1, tail))
-    high = 1.0 if count >= cells else float(betaincinv(count + 1, cells - count, 1 - tail))
+    low = 0.0 if count <= 0 else inverse_incomplete_beta(count, cells - count + 1, tail)
+    high = 1.0 if count >= cells else inverse_incomplete_beta(count + 1, cells - count, 1 - tail)
     return round(100 * low, 1), round(100 * high, 1)

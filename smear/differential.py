@@ -5,10 +5,10 @@ Limits are Clopper and Pearson's (1934), the basis of Ruemke's table that haemat
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
-from scipy.special import betaincinv
-
+from smear.beta import inverse_incomplete_beta
 from smear.cells import CELL_TYPES
 
 
@@ -27,13 +27,14 @@ class Differential:
     remark: Remark | None
 
 
+@lru_cache(maxsize=8192)
 def exact_limits(count: int, total: int) -> tuple[float, float]:
     """Clopper-Pearson 95 % limits of count/total, in per cent. `0 <= count <= total`, `total >= 1`."""
     if not 0 <= count <= total or total < 1:
         raise ValueError(f"no proportion: {count} of {total}")
     tail = (1 - CONFIDENCE) / 2
-    low = 0.0 if count == 0 else float(betaincinv(count, total - count + 1, tail))
-    high = 1.0 if count == total else float(betaincinv(count + 1, total - count, 1 - tail))
+    low = 0.0 if count == 0 else inverse_incomplete_beta(count, total - count + 1, tail)
+    high = 1.0 if count == total else inverse_incomplete_beta(count + 1, total - count, 1 - tail)
     return 100 * low, 100 * high
 
 

@@ -47,12 +47,12 @@ def is_kind(label: str, kind: str | None) -> bool:
 
 
 def shown(label: str | None, kind: str | None = None) -> str:
-    """A label as a sentence names it: `neutrophil, band`, `outside the five: blast`."""
+    """A label as a sentence names it: `neutrophil, band`, `other cell: blast`."""
     if label is None:
         return "the model's proposal"
     found = next((known.shown for known in KINDS.get(label, ()) if known.name == kind), None)
     if label == OUTSIDE:
-        return f"outside the five: {found}" if found else "outside the five"
+        return f"other cell: {found}" if found else "other cell"
     return f"{label}, {found}" if found else label
 
 

@@ -111,6 +111,8 @@ class Lease:
                 return
             except StoreUnavailable as error:
                 log.warning("heartbeat not written", lease=self._name, reason=str(error))
+            except Exception:
+                log.exception("a heartbeat failed", lease=self._name)
 
 
 def _change(session: Session, name: str, conditions: tuple[Any, ...], values: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from sqlalchemy import JSON, Column, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from smear.review_tables import MAX_TEXT
-from smear.tables import UtcTime
+from smear.tables import NUMBERED, UtcTime
 
 
 def _time(*, nullable: bool = False) -> Any:
@@ -26,7 +26,7 @@ class RunRow(SQLModel, table=True):
     """
 
     __tablename__ = "runs"
-    __table_args__ = (UniqueConstraint("night", "stage"),)
+    __table_args__ = (UniqueConstraint("night", "stage"), NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     night: str = Field(max_length=32)
     stage: str = Field(max_length=16)
@@ -63,6 +63,7 @@ class ScorecardRow(SQLModel, table=True):
     """How a night's challenger did beside the champion. `bundle` is its row where it passed, null where it did not."""
 
     __tablename__ = "scorecards"
+    __table_args__ = NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     night: str = Field(unique=True, max_length=32)
     bundle: int | None = Field(default=None, foreign_key="bundles.id")
@@ -78,6 +79,7 @@ class PromotionRow(SQLModel, table=True):
     """A change of the bundle that serves, by whom and why. `undone` where it was rolled back."""
 
     __tablename__ = "promotions"
+    __table_args__ = NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     bundle: int = Field(foreign_key="bundles.id")
     before: int = Field(foreign_key="bundles.id")
@@ -95,7 +97,7 @@ class DriftRow(SQLModel, table=True):
     """
 
     __tablename__ = "drift"
-    __table_args__ = (UniqueConstraint("day", "source", "bundle"),)
+    __table_args__ = (UniqueConstraint("day", "source", "bundle"), NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     day: str = Field(max_length=10, index=True)
     source: int = Field(foreign_key="sources.id")

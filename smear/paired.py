@@ -1,12 +1,14 @@
 """Two networks on the same cells: is the second worse by more than a margin? Tango's score test, limits, power."""
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
-from scipy.stats import norm
+
+from smear.beta import root
 
 
 #: One-sided.
@@ -32,16 +34,16 @@ class Paired:
 
     def p_worse(self, margin: float) -> float:
         """One-sided p of "the loss is at most the margin"; 1 for no cells. Tango (1998), asymptotic."""
-        return float(norm.sf(self._score(margin))) if self.n else 1.0
+        return math.erfc(self._score(margin) / math.sqrt(2)) / 2 if self.n else 1.0
 
     def limits(self) -> tuple[float, float]:
         """95 % limits of the loss, by the same test."""
         if not self.n:
             return (-1.0, 1.0)
-        z, edge = float(norm.isf(0.025)), 1 - 1e-9
-        low = brentq(lambda d: self._score(d) - z, -edge, self.loss) if self._score(-edge) > z else -1.0
-        high = brentq(lambda d: self._score(d) + z, self.loss, edge) if self._score(edge) < -z else 1.0
-        return float(low), float(high)
+        z, edge = NormalDist().inv_cdf(0.975), 1 - 1e-9
+        low = root(lambda d: self._score(d) - z, -edge, self.loss) if self._score(-edge) > z else -1.0
+        high = root(lambda d: self._score(d) + z, self.loss, edge) if self._score(edge) < -z else 1.0
+        return low, high
 
     def power(self, margin: float, loss: float = TOLD_LOSS, draws: int = 2000) -> float:
         """How likely the test finds a true loss of that size, with as many cells changing for the better as here."""

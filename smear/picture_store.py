@@ -59,10 +59,6 @@ class PictureStore:
             temporary.unlink(missing_ok=True)
             raise
 
-    def has(self, digest: str) -> bool:
-        """Whether a picture is there, by its name alone."""
-        return self._path(digest).is_file()
-
     def get(self, digest: str) -> bytes:
         """The bytes of a picture; raises NotKept where they are gone or damaged."""
         try:
@@ -75,6 +71,10 @@ class PictureStore:
         if sha256(data) != digest:
             raise NotKept("this picture is damaged on disk")
         return data
+
+    def has(self, digest: str) -> bool:
+        """Whether a picture is kept; that its bytes are those of its name is only known once they are read."""
+        return self._path(digest).is_file()
 
     def delete(self, digest: str) -> bool:
         """Let a picture go; whether it was there. Raises OSError."""

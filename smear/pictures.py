@@ -17,6 +17,7 @@ import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from smear import tiff
+from smear.memory import is_shortage
 from smear.strips import check_strips
 from smear.tiff import BadTiff
 
@@ -176,6 +177,8 @@ def _decode_jpeg(data: bytes, fits: CheckSize | None, scratch: Scratch | None) -
         room = None if scratch is None else scratch.room(width_px * height_px * 3)
         rgb: RGB = simplejpeg.decode_jpeg(data, "RGB", buffer=room)
     except ValueError as error:
+        if is_shortage(error):  # libjpeg says it as it says that a picture is damaged
+            raise MemoryError(str(error)) from error
         raise UnreadablePicture(f"damaged JPEG: {error}") from None
     return rgb
 

@@ -74,12 +74,18 @@ def slide_object(
     With `signed` the top level reports what was signed, and `model` keeps the model's. `complete` is null where no
     number of cells is expected. `prior_adjusted` is the model's differential corrected for label shift
     (smear/correction.py), `needs_review` how many cells a person should look at, `flags` what the reference intervals
-    say (smear/flags.py); null where unknown.
+    say of the reported numbers (smear/flags.py); null where unknown. Where the reported per cents are withheld, the
+    object holds no per cents and no flags at all.
     """
     model = _numbers(counts, percent, ci95)
     reported = model if signed is None else _numbers(signed.counts, signed.percent, signed.ci95)
-    if signed is not None and signed.flags is not None:
+    if signed is not None:
         flags = signed.flags
+    if reported["percent"] is None:
+        model |= {"percent": None, "ci95": None}
+        flags = None if flags is None else []
+    if model["percent"] is None:
+        prior_adjusted = prior_adjusted_ci95 = None
     engine, precision = engine_and_precision(backend)
     return {
         "source": source,
@@ -119,7 +125,7 @@ def _numbers(
     return {
         "counts": {cell_type: (counts or {}).get(cell_type, 0) for cell_type in CELL_TYPES},
         "percent": None if percent is None else dict(percent),
-        "ci95": _limits(ci95),
+        "ci95": None if percent is None else _limits(ci95),
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import JSON, BigInteger, Column, Index
 from sqlmodel import Field, SQLModel
 
-from smear.tables import UtcTime
+from smear.tables import NUMBERED, UtcTime
 
 
 Role = Literal["viewer", "technologist", "reviewer", "administrator"]
@@ -35,6 +35,7 @@ class UserRow(SQLModel, table=True):
     """A person who may sign in. `must_change` asks for a new password first; `active` ends an account, rows stay."""
 
     __tablename__ = "users"
+    __table_args__ = NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True, max_length=MAX_USER_NAME)
     full_name: str = Field(max_length=120)
@@ -46,14 +47,43 @@ class UserRow(SQLModel, table=True):
 
 
 class SessionRow(SQLModel, table=True):
-    """A signed-in browser. Only the SHA-256 of its token is kept: who reads the database cannot become anybody."""
+    """A signed-in browser. Only the SHA-256 of its token is kept: who reads the database cannot become anybody.
+
+    `password_at` is when it last gave its password, at the sign-in or before a signature.
+    """
 
     __tablename__ = "sessions"
+    __table_args__ = NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     token_sha256: str = Field(unique=True, max_length=64)
     user: int = Field(foreign_key="users.id", index=True)
     created_at: datetime = _time()
     seen_at: datetime = _time()
+    password_at: datetime | None = _time(nullable=True)
+
+
+class DeviceRow(SQLModel, table=True):
+    """A browser in which a user has signed in before. Only the SHA-256 of its cookie is kept, as for sessions."""
+
+    __tablename__ = "devices"
+    token_sha256: str = Field(primary_key=True, max_length=64)
+    user: int = Field(primary_key=True, foreign_key="users.id", index=True, sa_column_kwargs={"autoincrement": False})
+    seen_at: datetime = _time()
+
+
+class AttemptRow(SQLModel, table=True):
+    """Failed passwords of one subject (a name, an address), counted for all processes (review/lockout.py).
+
+    `level` is how many there were at `at`, less what has been forgiven since; from `gone_at` on the row counts nothing.
+    """
+
+    __tablename__ = "sign_in_attempts"
+    subject: str = Field(primary_key=True, max_length=64)
+    kind: str = Field(primary_key=True, max_length=8)
+    place: str = Field(primary_key=True, max_length=64)
+    level: float
+    at: datetime = _time()
+    gone_at: datetime = _time(index=True)
 
 
 class ReviewRow(SQLModel, table=True):
@@ -63,6 +93,7 @@ class ReviewRow(SQLModel, table=True):
     """
 
     __tablename__ = "reviews"
+    __table_args__ = NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     revision: int = Field(foreign_key="revisions.id", unique=True)
     version: int = 0
@@ -79,6 +110,7 @@ class LabelRow(SQLModel, table=True):
     """
 
     __tablename__ = "labels"
+    __table_args__ = NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     cell: int = Field(foreign_key="cells.id", unique=True)
     label: str | None = Field(default=None, max_length=16)
@@ -96,7 +128,7 @@ class ChangeRow(SQLModel, table=True):
     """
 
     __tablename__ = "changes"
-    __table_args__ = (Index("ix_changes_revision_user", "revision", "user"),)
+    __table_args__ = (Index("ix_changes_revision_user", "revision", "user"), NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     revision: int = Field(foreign_key="revisions.id")
     user: int = Field(foreign_key="users.id")
@@ -111,6 +143,7 @@ class SignatureRow(SQLModel, table=True):
     """A signature under a revision, with what was signed: the reviewed differential and the versions it rests on."""
 
     __tablename__ = "signatures"
+    __table_args__ = NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     revision: int = Field(foreign_key="revisions.id", index=True)
     user: int = Field(foreign_key="users.id")
@@ -125,6 +158,7 @@ class CommentRow(SQLModel, table=True):
     """A remark on a slide, or on one of its cells."""
 
     __tablename__ = "comments"
+    __table_args__ = NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     slide: int = Field(foreign_key="slides.id", index=True)
     revision: int = Field(foreign_key="revisions.id")
@@ -138,6 +172,7 @@ class ReferenceRow(SQLModel, table=True):
     """A cell that the laboratory shows beside others as an example of its type."""
 
     __tablename__ = "reference_cells"
+    __table_args__ = NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     cell: int = Field(foreign_key="cells.id", unique=True)
     label: str = Field(max_length=16, index=True)
@@ -174,6 +209,14 @@ class AuditHeadRow(SQLModel, table=True):
     id: int = Field(default=1, primary_key=True)
     number: int
     hash: str = Field(max_length=64)
+
+
+class BoardClockRow(SQLModel, table=True):
+    """Counts the board's changes by the numbers of its rows, which are removed at once: the counter never goes back."""
+
+    __tablename__ = "board_clock"
+    __table_args__ = NUMBERED
+    id: int | None = Field(default=None, primary_key=True)
 
 
 class BoardRow(SQLModel, table=True):

@@ -9,13 +9,16 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from smear import installation
+from smear.broker_tls import certificates, tls_options
 from smear.listing import compiled
+from smear.local_time import zone
+from smear.networks import networks
 from smear.plain import PlainError
 from smear.sources import Source, absolute, by_source, geometry_name, layout_name, parse_sources, priority_of
 
@@ -55,14 +58,19 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(default=10.0, ge=0, allow_inf_nan=False)
     scan_seconds: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     broker_url: str = ""
+    #: The authority that signed the certificate of a `rediss://` server, a PEM file; without it the system's.
+    broker_ca: Path | None = None
     database_url: str = ""
     models: Path | None = None
     #: Where picture files are kept by their content, and for how long; 0 keeps none. Labelled ones stay.
     pictures: Path | None = None
     keep_pictures_days: float = Field(default=90.0, ge=0, allow_inf_nan=False)
     engine: Literal["auto", "tensorrt", "openvino", "onnx"] = "auto"
+    #: What results are computed in: the reference precision, so that every host gives the same answer, or another on
+    #: purpose. `auto` is the fastest form that was verified on this host.
+    precision: Literal["fp32", "bf16", "int8", "auto"] = "fp32"
     engine_threads: int = Field(default=0, ge=0, le=1024, description="0: one a core")
-    #: Whether `make run` compiles the bundle that serves for this processor, in the background.
+    #: Whether `make run` compiles, in the background, the forms that WNET_PRECISION needs: none for fp32.
     compile: bool = True
 
     #: A claim on a slide that has shown no heartbeat for this long is taken back (docs/decisions.md).
@@ -95,8 +103,15 @@ class Settings(BaseSettings):
     review_host: str = "127.0.0.1"
     review_port: int = Field(default=8321, ge=0, le=65535)
     review_names: str = ""
+    #: The addresses or networks of proxies in front of the page, separated by commas. Of these alone it is believed for
+    #: whom they ask (`X-Forwarded-For`) and whether over TLS (`X-Forwarded-Proto`).
+    review_proxy: str = ""
     #: A session ends after so long without a request, and after twelve hours at the latest.
     session_minutes: float = Field(default=60.0, gt=0, le=1_000_000)
+    #: Who signs gives the password again where it was last given longer ago than this; 0 asks each time.
+    sign_password_minutes: float = Field(default=15.0, ge=0, le=1_000_000)
+    #: The IANA name of the time zone in which people read and type times; empty: the host's own.
+    timezone: str = ""
 
     #: Local time at which the nightly fine-tune begins, or `off`.
     nightly_at: str = "02:00"
@@ -118,7 +133,7 @@ class Settings(BaseSettings):
 
     _from_record: bool = PrivateAttr(default=False)
 
-    @field_validator("var", "models", "pictures", "intervals", "base_data")
+    @field_validator("var", "models", "pictures", "intervals", "base_data", "broker_ca")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value if value is None else absolute(value)
@@ -166,7 +181,26 @@ class Settings(BaseSettings):
         except ValueError:
             # Python's words would quote what stands there: part of a password, where that holds a # or a ?.
             raise ValueError("its port is no number (in a password # / ? @ are written %23 %2F %3F %40)") from None
+        tls_options(value, None)
         return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if value:
+            zone(value)
+        return value
+
+    @field_validator("broker_ca")
+    @classmethod
+    def _certificates(cls, value: Path | None) -> Path | None:
+        return value if value is None else certificates(value)
+
+    @field_validator("review_proxy")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        networks(value)
+        return value.strip()
 
     @field_validator("nightly_at")
     @classmethod
@@ -195,6 +229,11 @@ class Settings(BaseSettings):
     def sources(self) -> tuple[Source, ...]:
         """The named roots that WNET_DROP lists."""
         return parse_sources(self.drop, self.var / "drop", self.layout, self.geometry, self.priority)
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The networks of WNET_REVIEW_PROXY."""
+        return networks(self.review_proxy)
 
     @property
     def layout_of_paths(self) -> str:
@@ -229,14 +268,16 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The SQLAlchemy URL: WNET_DATABASE_URL, else SQLite under WNET_VAR."""
-        return self.database_url or f"sqlite:///{self.var / 'wnet.sqlite'}"
+        return self.database_url or f"sqlite:///{self.var / 'wnet.sqlite'}".replace("%", "%25")
 
     @property
     def state_folders(self) -> tuple[Path, ...]:
         """The folders on this machine that grow with the work; they may lie on different disks."""
         folders = [self.var, *([self.var / "broker"] if self.embedded_broker else [])]
         if self.database_url.startswith("sqlite:///"):
-            folders.append(Path(self.database_url.removeprefix("sqlite:///")).absolute().parent)
+            folders.append(
+                Path(unquote(self.database_url.removeprefix("sqlite:///").partition("?")[0])).absolute().parent
+            )
         return tuple(folders)
 
     @property
@@ -261,7 +302,7 @@ class Settings(BaseSettings):
     @property
     def broker(self) -> str:
         """The URL that Celery connects to."""
-        return self.broker_url or f"redis+socket://{self.broker_socket}"
+        return self.broker_url or f"redis+socket://{quote(str(self.broker_socket))}"
 
 
 def load_settings(*, recorded: bool = True, **given: Any) -> Settings:

@@ -2,18 +2,20 @@
 
 import fcntl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlmodel import Session
 
+from smear.database_errors import kind_of, spends_connection, why_rejected
 from smear.installation import NO_DATABASE_AT
 from smear.plain import PlainError
+from smear.sqlite_file import notice_replacing
 
 
 if TYPE_CHECKING:
@@ -38,21 +40,34 @@ _POOL: Final = {"pool_size": 2, "max_overflow": 4, "pool_timeout": 30}
 _MIGRATION_LOCK: Final = 0x574E4554
 NO_DATABASE: Final = "there is no database yet: run `worker migrate` (or `make run`)"
 
+NOT_UTF8: Final = "the database's encoding is not UTF8"
+
 
 class StoreUnavailable(PlainError):
     """The database does not answer, or not now; trying again later helps."""
 
 
+class WrongEncoding(PlainError):
+    """The database keeps text in another encoding than UTF-8; its text says which, and the cure."""
+
+
+class RowRejected(PlainError):
+    """The database cannot hold a value: too long, or of characters it has not. Trying again does not help."""
+
+
 class Store:
     """Sessions on one database. `read` takes no write lock; `write` takes it at once, so that nothing deadlocks."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
+        self._when_replaced: Callable[[], object] | None = None
         try:
             parsed = _known_driver(make_url(url))
             on_server = parsed.get_backend_name() == "postgresql"
             more: dict[str, Any] = _POOL | {"isolation_level": "READ COMMITTED"} if on_server else {}
-            if on_server and "connect_timeout" not in parsed.query:
-                more["connect_args"] = {"connect_timeout": 10}
+            if on_server:
+                # Without an encoding of its own the driver hands bytes over where the server has none (SQL_ASCII).
+                wanted = {"connect_timeout": 10, "client_encoding": "utf8"}
+                more["connect_args"] = {name: value for name, value in wanted.items() if name not in parsed.query}
             # Errors reach logs: they name no values, among them the names of slides.
             self.engine: Engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True, **more)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
@@ -65,6 +80,8 @@ class Store:
             _set_up_postgresql(self.engine)
         else:
             _set_up_sqlite(self.engine)
+            if self.file is not None:
+                notice_replacing(self.engine, self.file.absolute(), StoreUnavailable, self._was_replaced)
 
     @property
     def file(self) -> Path | None:
@@ -75,35 +92,69 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session for reading; raises StoreUnavailable."""
+        """A session for reading; raises StoreUnavailable, RowRejected."""
         with self._session(write=False) as session:
             yield session
 
     @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """A session for reading that sees one moment, whatever others write meanwhile; raises StoreUnavailable."""
+        with self._session(write=False, one_moment=True) as session:
+            yield session
+
+    @contextmanager
     def write(self) -> Iterator[Session]:
-        """One transaction: committed at the end, rolled back on any exception; raises StoreUnavailable."""
+        """One transaction: committed at the end, rolled back on any exception; raises StoreUnavailable, RowRejected.
+
+        A constraint that does not hold is an IntegrityError: another process was faster.
+        """
         with self._session(write=True) as session:
             yield session
             session.commit()
 
     @contextmanager
-    def _session(self, *, write: bool) -> Iterator[Session]:
+    def _session(self, *, write: bool, one_moment: bool = False) -> Iterator[Session]:
+        options: dict[str, Any] = {"wnet_write": write}
+        if one_moment and self.engine.dialect.name == "postgresql":
+            # READ COMMITTED shows each statement another moment; a transaction of SQLite shows one anyway.
+            options["isolation_level"] = "REPEATABLE READ"
         try:
             with (
-                self.engine.connect().execution_options(wnet_write=write) as connection,
+                self.engine.connect().execution_options(**options) as connection,
                 Session(bind=connection, expire_on_commit=False) as session,
             ):
                 yield session
+        except IntegrityError:
+            raise
         except DBAPIError as error:
-            # DatabaseError itself, of no particular kind: the file is damaged, or no database at all.
-            away = {"OperationalError", "InterfaceError", "DatabaseError"}
             # Without a statement it is the connection that could not be made: an option of the URL is unknown.
             no_option = error.statement is None and type(error).__name__ == "ProgrammingError"
-            if error.connection_invalidated or type(error).__name__ in away or no_option:
+            kind = kind_of(error.orig)
+            if spends_connection(error.orig):
+                # Old connections still answer, and will not do again: behind a proxy a failover cuts none of them.
+                self.engine.dispose()
+            if error.connection_invalidated or kind == "away" or no_option:
                 raise StoreUnavailable(str(error.orig)) from error
+            if kind == "rejected":
+                raise RowRejected(f"the database cannot keep it: {why_rejected(error.orig)}") from error
             raise
+        except (UnicodeEncodeError, OverflowError) as error:
+            # The driver's, before anything was sent, and therefore not wrapped by SQLAlchemy.
+            raise RowRejected(f"the database cannot keep it: {why_rejected(error)}") from error
         except NoConnectionFree as error:
             raise StoreUnavailable("every connection to the database is in use") from error
+
+    def when_replaced(self, act: Callable[[], object]) -> None:
+        """Call `act` once another database lies in this one's place, for programs that keep row numbers in memory.
+
+        What they are about to read or write then ends in StoreUnavailable. Without it the new one is gone on with.
+        """
+        self._when_replaced = act
+
+    def _was_replaced(self) -> None:
+        if self._when_replaced is not None:
+            self._when_replaced()
+            raise StoreUnavailable("another database lies in the place of the one that was opened")
 
     def close(self) -> None:
         """Give the connections back."""
@@ -159,7 +210,8 @@ def _alembic(store: Store) -> "Config":
     from alembic.config import Config  # noqa: PLC0415 - see above
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    # In Alembic's configuration a % begins a variable.
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["store"] = store
     return config
 
@@ -177,6 +229,8 @@ def schema_problem(store: Store) -> str | None:
 
     head = ScriptDirectory.from_config(_alembic(store)).get_current_head()
     with store.read() as session:
+        if (problem := _encoding_problem(session.connection())) is not None:
+            return problem
         found = MigrationContext.configure(session.connection()).get_current_revision()
     if found == head:
         return None
@@ -185,13 +239,27 @@ def schema_problem(store: Store) -> str | None:
     return f"the database's schema is {found}, this version needs {head}: run `worker migrate` with the newest version"
 
 
+def _encoding_problem(connection: Connection) -> str | None:
+    """None for UTF-8; else what is wrong and the cure: one name that it cannot hold would stop its whole source."""
+    if connection.dialect.name != "postgresql":
+        return None
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding == "UTF8":
+        return None
+    cure = "make one with `createdb --encoding=UTF8 --template=template0` and name it in WNET_DATABASE_URL"
+    return f"{NOT_UTF8} but {encoding}: {cure}"
+
+
 def migrate(store: Store, lock_file: Path) -> None:
-    """Bring the schema to head, one process at a time; raises StoreUnavailable."""
+    """Bring the schema to head, one process at a time; raises StoreUnavailable, WrongEncoding."""
     from alembic import command  # noqa: PLC0415 - see above
 
     if store.file is not None:
         store.file.parent.mkdir(parents=True, exist_ok=True)
     try:
+        with store.engine.connect() as connection:
+            if (problem := _encoding_problem(connection)) is not None:
+                raise WrongEncoding(problem)
         with _migration_lock(store, lock_file):
             command.upgrade(_alembic(store), "head")
     except DBAPIError as error:

@@ -6,8 +6,9 @@
 Paths are relative to their source, since hosts mount shares at different places. Times are UTC.
 """
 
+import secrets
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from sqlalchemy import (
     JSON,
@@ -20,10 +21,13 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     exists,
+    select,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import aliased
 from sqlmodel import Field, SQLModel, col
+
+from smear.names import spellings
 
 
 RevisionState = Literal["arriving", "queued", "classified", "reviewed", "signed", "failed", "listed"]
@@ -61,6 +65,15 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+#: For every table whose `id` the database counts: on SQLite too, the number of a deleted row is never given out again.
+NUMBERED: Final[dict[str, Any]] = {"sqlite_autoincrement": True}
+
+
+def new_identity() -> str:
+    """128 random bits: what a page names a revision by. Drawn again when a database is restored."""
+    return secrets.token_hex(16)
+
+
 def _time(*, nullable: bool, index: bool = False) -> Any:
     return Field(default=None if nullable else ..., sa_column=Column(UtcTime(), nullable=nullable, index=index))
 
@@ -78,6 +91,7 @@ class SourceRow(SQLModel, table=True):
     """
 
     __tablename__ = "sources"
+    __table_args__ = NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True, max_length=64)
     layout: str
@@ -94,7 +108,7 @@ class SlideRow(SQLModel, table=True):
     """One smear: a slide is (source, slide_id)."""
 
     __tablename__ = "slides"
-    __table_args__ = (UniqueConstraint("source_id", "slide_id"),)
+    __table_args__ = (UniqueConstraint("source_id", "slide_id"), NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     source_id: int = Field(foreign_key="sources.id", index=True)
     slide_id: str = Field(max_length=255)
@@ -105,6 +119,8 @@ class SlideRow(SQLModel, table=True):
 class RevisionRow(SQLModel, table=True):
     """One state of a slide's pictures. A late or rewritten file makes the next; earlier ones stay as they were.
 
+    `identity` is what a page names it by when it writes: unlike row and revision numbers with the review's version, it
+    is drawn again by a restore, so a page that was opened before that changes nothing.
     `claimed_by` and `beat` are the lease: who works on it, and a counter that only grows while somebody does.
     `token` fences off whoever lost the lease: it grows with every claim and every release, and a result is
     written only under the token it was claimed with. `published_at` is the outbox: null means that the broker has
@@ -126,10 +142,12 @@ class RevisionRow(SQLModel, table=True):
         UniqueConstraint("slide", "number"),
         Index("ix_revisions_state_published", "state", "published_at"),
         Index("ix_revisions_outbox", "state", "published_at", "rank", "settled_at"),
+        NUMBERED,
     )
     id: int | None = Field(default=None, primary_key=True)
     slide: int = Field(foreign_key="slides.id", index=True)
     number: int
+    identity: str = Field(default_factory=new_identity, unique=True, max_length=32)
     state: str = Field(default="arriving", max_length=16)
     reason: str | None = None
     sidecar: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
@@ -159,10 +177,10 @@ class CellRow(SQLModel, table=True):
     """A cell is (slide, SHA-256 of its picture file)."""
 
     __tablename__ = "cells"
-    __table_args__ = (UniqueConstraint("slide", "sha256"),)
+    __table_args__ = (UniqueConstraint("slide", "sha256"), NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     slide: int = Field(foreign_key="slides.id")
-    sha256: str = Field(max_length=64)
+    sha256: str = Field(max_length=64, index=True)
 
 
 class PictureRow(SQLModel, table=True):
@@ -172,7 +190,7 @@ class PictureRow(SQLModel, table=True):
     """
 
     __tablename__ = "pictures"
-    __table_args__ = (UniqueConstraint("revision", "path"),)
+    __table_args__ = (UniqueConstraint("revision", "path"), NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     revision: int = Field(foreign_key="revisions.id")
     path: str
@@ -218,6 +236,7 @@ class BundleRow(SQLModel, table=True):
     """A bundle that has produced results or may do so. `folder` is its name below WNET_MODELS."""
 
     __tablename__ = "bundles"
+    __table_args__ = NUMBERED
     id: int | None = Field(default=None, primary_key=True)
     bundle_id: str = Field(unique=True, max_length=80)
     folder: str
@@ -237,7 +256,7 @@ class PredictionRow(SQLModel, table=True):
     """What a bundle said of a cell; the probabilities are null where the picture was not classified."""
 
     __tablename__ = "predictions"
-    __table_args__ = (UniqueConstraint("cell", "bundle"),)
+    __table_args__ = (UniqueConstraint("cell", "bundle"), NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     cell: int = Field(foreign_key="cells.id")
     bundle: int = Field(foreign_key="bundles.id", index=True)
@@ -259,7 +278,7 @@ class DifferentialRow(SQLModel, table=True):
     """
 
     __tablename__ = "differentials"
-    __table_args__ = (UniqueConstraint("revision", "bundle"),)
+    __table_args__ = (UniqueConstraint("revision", "bundle"), NUMBERED)
     id: int | None = Field(default=None, primary_key=True)
     revision: int = Field(foreign_key="revisions.id")
     bundle: int = Field(foreign_key="bundles.id", index=True)
@@ -292,6 +311,15 @@ def is_latest_revision() -> Any:
     """The condition under which a RevisionRow in a query is its slide's latest."""
     later = aliased(RevisionRow)
     return ~exists().where(col(later.slide) == RevisionRow.slide, col(later.number) > RevisionRow.number)
+
+
+def is_named(*names: str) -> Any:
+    """The condition under which a SlideRow in a query has one of these names, in whichever form it is stored."""
+    forms = [form for name in names for form in spellings(name)]
+    # Of every source, since names are indexed within theirs: among a million slides one is found at once.
+    within = col(SlideRow.source_id).in_(select(col(SourceRow.id)))
+    named = select(col(SlideRow.id)).where(within, col(SlideRow.slide_id).in_(forms))
+    return col(SlideRow.id).in_(named)
 
 
 def key(value: int | None) -> int:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +259,49 @@ def dump() -> Callable[[Store], dict[str, list[tuple[Any, ...]]]]:
             }
 
     return read
+
+
+class Standby:
+    """Turns a database read-only as a failover does: connections that are open stay so, and refuse writes for good."""
+
+    def __init__(self, store: Store) -> None:
+        from sqlalchemy import event
+
+        self._store, self._only_reads = store, False
+        self._server = store.engine.dialect.name == "postgresql"
+        if not self._server:
+
+            @event.listens_for(store.engine, "begin")
+            def _query_only(connection: Any) -> None:
+                connection.exec_driver_sql(f"PRAGMA query_only={'ON' if self._only_reads else 'OFF'}")
+
+    def begin(self) -> None:
+        from sqlalchemy import text
+
+        self._only_reads = True
+        if self._server:
+            self._alter("SET default_transaction_read_only = on")
+            with ExitStack() as stack:
+                for _ in range(max(self._store.engine.pool.checkedin(), 1)):  # type: ignore[attr-defined]
+                    connection = stack.enter_context(self._store.engine.connect())
+                    connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+                    connection.commit()
+
+    def end(self) -> None:
+        """New connections reach a server that writes; the old ones stay as they are."""
+        self._only_reads = False
+        if self._server:
+            self._alter("RESET default_transaction_read_only")
+
+    def _alter(self, what: str) -> None:
+        name = self._store.engine.url.database
+        server = self._store.engine.url.set(database="postgres").render_as_string(hide_password=False)
+        _sql(server.replace("{", "{{").replace("}", "}}"), f"ALTER DATABASE {name} {what}")
+
+
+@pytest.fixture
+def standby(store: Store) -> Iterator[Standby]:
+    """standby.begin() makes the database of `store` read-only, standby.end() makes it take writes again."""
+    made = Standby(store)
+    yield made
+    made.end()

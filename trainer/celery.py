@@ -1,12 +1,17 @@
 """The trainer's Celery app: `celery -A trainer worker -Q train`, and the schedule: `celery -A trainer beat`."""
 
 import sys
+from functools import partial
+from typing import Any
 
 from celery import Celery, signals
 from celery.schedules import crontab
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport.redis import Transport
 from tzlocal import get_localzone_name
 
 from smear.celery_settings import celery_settings
+from smear.junk import tolerant
 from smear.logs import set_up_logging
 from smear.nightly_schedule import EXPIRES_SECONDS, schedule
 from smear.settings import BadSettings, load_settings
@@ -17,6 +22,10 @@ try:
 except BadSettings as error:
     print(f"settings: {error}", file=sys.stderr)  # noqa: T201 - there is no log yet
     sys.exit(2)
+
+# By the schemes of the address (redis+socket:// is `redis` too): kombu's own transport ends at what is no message.
+_tolerant: Any = partial(tolerant, Transport)  # kombu takes a function for a name
+TRANSPORT_ALIASES.update(redis=_tolerant, rediss=_tolerant)
 
 app = Celery("trainer", include=["trainer.tasks"])
 app.conf.update(celery_settings(settings))

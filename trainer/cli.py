@@ -14,6 +14,7 @@ from smear import bundle
 from smear.decision import OutsideScore
 from smear.geometry import Profile, profile
 from smear.labelled import BadDataFolder, LabelledCell, Pixels, load_pixels, read_folder
+from smear.version import program_version
 from trainer import cross_validated, lisc, produce, recipes, terminal, training_set
 from trainer import describe as description
 from trainer import split as splitting
@@ -52,7 +53,9 @@ from trainer.recipes import BEST, FINETUNE, Recipe
 from trainer.terminal import Bars, plain_errors
 
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="Trains W-Net.")
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
 app.command()(cv)
 app.command()(paper)
 app.command()(nightly)
@@ -66,6 +69,21 @@ class Part(StrEnum):
 
 
 Network = Annotated[Path, typer.Argument(help="A bundle's folder, or the checkpoint file of an unfinished run.")]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(program_version())
+        raise typer.Exit
+
+
+@app.callback()
+def trainer(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Train, judge and compare networks, and make bundles of them."""
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from trainer.produce import BadOrder
 
 
 Data = Annotated[Path, typer.Option(help="Data folder: DIR/<cell type>/<picture>.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
 Geometry = Annotated[str, typer.Option(help=f"Geometry profile: {', '.join(PROFILES)}.")]
 BundleGeometry = Annotated[str | None, typer.Option(help="Geometry profile; the bundle's own by default.")]
 Out = Annotated[Path, typer.Option(help="Folder that bundles lie in.")]

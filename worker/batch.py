@@ -18,8 +18,10 @@ from smear.report import slide_object
 from smear.settings import Settings
 from smear.shipped import shipped_bundle
 from smear.slide_facts import read_facts
+from smear.spreadsheet import inert
 from worker.classify import BadAnswer, SlideResult, classify
 from worker.engines.face import Engine
+from worker.memory import OutOfMemory, shortage_named
 from worker.reading import SlideChanging, SlideReader, SourceAway
 
 
@@ -118,19 +120,20 @@ class Batch:
             listing = self._layout.look(slide.root, slide.folder)
             facts = read_facts(slide.root, listing)
             chunks = self._reader.read(slide.root, listing.folder, listing, self._geometry, progress=progress)
-            result = classify(
-                chunks,
-                self._bundle,
-                self._engine,
-                min_cells=self._settings.min_cells,
-                low_count_cells=self._settings.low_count_cells,
-                review_below=self._settings.review_below,
-            )
+            with shortage_named():
+                result = classify(
+                    chunks,
+                    self._bundle,
+                    self._engine,
+                    min_cells=self._settings.min_cells,
+                    low_count_cells=self._settings.low_count_cells,
+                    review_below=self._settings.review_below,
+                )
         except (SourceAway, SlideChanging, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             why = [{"file": "", "reason": f"cannot be read: {reason}"}]
             return slide_object(**told, state="failed", problems=why, bundle=self._bundle.bundle_id), None
-        except BadAnswer as error:
+        except (BadAnswer, OutOfMemory) as error:
             why = [{"file": "", "reason": str(error)}]
             return slide_object(**told, state="failed", problems=why, bundle=self._bundle.bundle_id), None
         return result.to_object(**told, intervals=self._intervals, facts=facts), result
@@ -143,10 +146,10 @@ CELL_COLUMNS: Final = (
 
 
 def cell_rows(slide_id: str, result: SlideResult) -> Iterator[dict[str, Any]]:
-    """A row of CELL_COLUMNS for every picture file of a slide."""
+    """A row of CELL_COLUMNS for every picture file of a slide, safe to open in a spreadsheet."""
     for picture, cell in result.files:
         p = cell.probabilities or (None,) * len(CELL_TYPES)
-        yield {
+        row = {
             "slide_id": slide_id,
             "file": picture.path,
             "sha256": cell.sha256,
@@ -156,6 +159,7 @@ def cell_rows(slide_id: str, result: SlideResult) -> Iterator[dict[str, Any]]:
             "outside_score": cell.outside_score,
             "problem": cell.problem,
         }
+        yield inert(row)
 
 
 def cell_writer(file: TextIO) -> "csv.DictWriter[str]":

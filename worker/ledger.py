@@ -10,17 +10,24 @@ worker died is counted as a death, on the slide and on the one content that was 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import CursorResult, func, update
 from sqlmodel import Session, col, select
 
+from smear.audit import Actor, append, append_each
 from smear.files import raw
 from smear.store import Store
-from smear.tables import RevisionRow, SlideRow, SourceRow, is_latest_revision, key, utc_now
+from smear.tables import RevisionRow, SlideRow, SourceRow, is_latest_revision, is_named, key, utc_now
 from worker import quarantine
 from worker.ending import SILENT, End
 from worker.lanes import in_lane, lane_of_row
+
+
+#: Who acts where a person works on this machine's command line, as the audit names them.
+CONSOLE: Final = Actor(None, "console", "console")
+#: Placeholders that a statement may have; SQLite's limit is far above.
+_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,7 @@ def claim(store: Store, revision: int, worker: str) -> Claim | None:
             claimed_by=worker,
             token=col(RevisionRow.token) + 1,
             attempts=col(RevisionRow.attempts) + 1,
+            reason=None,
         ):
             return None
         row, slide, source = session.exec(
@@ -202,13 +210,14 @@ def let_go(store: Store, claim: Claim) -> None:
     """Put a claim back into the outbox undone, without counting the attempt: its holder was told to stop, or has
     lost the database for a while. Harmless where the claim is over.
     """
+    let_go_of(store, claim.revision, claim.token, claim.attempts)
+
+
+def let_go_of(store: Store, revision: int, token: int, attempts: int) -> None:
+    """As `let_go`, for a claim of which only these numbers are left."""
     with store.write() as session:
-        ours = (
-            RevisionRow.token == claim.token,
-            RevisionRow.state == "queued",
-            col(RevisionRow.claimed_by).is_not(None),
-        )
-        change_revision(session, claim.revision, ours, **_released(), attempts=claim.attempts - 1)
+        ours = (RevisionRow.token == token, RevisionRow.state == "queued", col(RevisionRow.claimed_by).is_not(None))
+        change_revision(session, revision, ours, **_released(), attempts=attempts - 1)
 
 
 def release(store: Store, claim: Claim, *, attempts: int) -> None:
@@ -230,7 +239,7 @@ def fail(store: Store, claim: Claim, reason: str) -> None:
 
 
 def retry(store: Store, slide_ids: Iterable[str] | None) -> int:
-    """Queue failed slides again, these or all; how many there were."""
+    """Queue failed slides again, these or all, with a line in the audit for each; how many there were."""
     with store.write() as session:
         query = (
             select(col(RevisionRow.id))
@@ -238,24 +247,33 @@ def retry(store: Store, slide_ids: Iterable[str] | None) -> int:
             .where(RevisionRow.state == "failed", is_latest_revision())
         )
         if slide_ids is not None:
-            query = query.where(col(SlideRow.slide_id).in_(list(slide_ids)))
+            query = query.where(is_named(*slide_ids))
         revisions = [key(revision) for revision in session.exec(query)]
-        return _queue_again(session, revisions, ("failed",))
+        return _queue_again(session, revisions, ("failed",), "worker retry")
 
 
 def let_out(store: Store, contents: Iterable[str], revisions: Iterable[int]) -> int:
     """Take contents out of quarantine, and queue revisions that hold them again, unless a person has looked at them;
     how many revisions there were. Both or neither: a slide whose picture is free again has nobody else to send it.
     """
+    contents = sorted(contents)
     with store.write() as session:
         quarantine.let_go(session, contents)
-        return _queue_again(session, revisions, ("failed", "classified"))
+        if contents:
+            append(session, CONSOLE, "release from quarantine", after={"pictures": contents})
+        return _queue_again(session, revisions, ("failed", "classified"), "a picture was released from quarantine")
 
 
-def _queue_again(session: Session, revisions: Iterable[int], states: tuple[str, ...]) -> int:
+def _queue_again(session: Session, revisions: Iterable[int], states: tuple[str, ...], reason: str) -> int:
     afresh = {"state": "queued", "reason": None, "finished_at": None, "attempts": 0, "deaths": 0}
     finished = (col(RevisionRow.state).in_(states),)
-    return sum(change_revision(session, revision, finished, **_released(), **afresh) for revision in revisions)
+    queued = [r for r in revisions if change_revision(session, r, finished, **_released(), **afresh)]
+    for at in range(0, len(queued), _AT_ONCE):
+        some = col(RevisionRow.id).in_(queued[at : at + _AT_ONCE])
+        about = session.exec(select(RevisionRow.slide, RevisionRow.id).where(some).order_by(col(RevisionRow.id)))
+        told = [(slide, key(revision)) for slide, revision in about]
+        append_each(session, CONSOLE, "retry", told, after={"state": "queued"}, reason=reason)
+    return len(queued)
 
 
 def _released() -> dict[str, Any]:

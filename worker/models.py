@@ -73,6 +73,7 @@ class ServingEngine:
     """The engine of whichever bundle serves. A change is followed at the next slide, without a restart.
 
     `stamp` changes with what an engine could be made of on this host, such as a compiled form that has come to be.
+    `opened` hears the bundle's id and the engine's name before the engine serves its first slide.
     """
 
     def __init__(
@@ -81,8 +82,10 @@ class ServingEngine:
         models_folder: Path,
         open_engine: Callable[[Bundle], Engine],
         stamp: Callable[[Bundle], object] = lambda _: None,
+        opened: Callable[[str, str], object] = lambda _bundle_id, _backend: None,
     ) -> None:
         self._store, self._models_folder, self._open, self._stamp = store, models_folder, open_engine, stamp
+        self._opened = opened
         self._current: tuple[Bundle, Engine] | None = None
         self._made_of: object = None
         self._turn = threading.Lock()
@@ -112,5 +115,6 @@ class ServingEngine:
     def _open_for(self, bundle: Bundle) -> None:
         made_of = self._stamp(bundle)
         engine = self._open(bundle)
+        self._opened(bundle.bundle_id, engine.name)
         log.info("engine ready", bundle=bundle.bundle_id, backend=engine.name)
         self._current, self._made_of = (bundle, engine), made_of

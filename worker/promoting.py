@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from sqlmodel import col, select
 
+from smear import backends, promotion, runs
 from smear import bundle as bundles
-from smear import promotion, runs
 from smear.audit import Actor
 from smear.bundle import BadBundle, Bundle
 from smear.nightly_tables import ScorecardRow
@@ -16,7 +16,7 @@ from smear.settings import Settings
 from smear.store import Store
 from smear.tables import BundleRow, ServingRow, key
 from worker.engines.forms import StoredForm, stored_forms
-from worker.engines.select import open_engine, unfit
+from worker.engines.select import of_precision, open_engine, unfit
 
 
 #: Nights whose refusal is still worth showing.
@@ -28,15 +28,20 @@ class NoSuchBundle(PlainError):
 
 
 def listed(store: Store, models: Path) -> dict[str, Any]:
-    """Every registered bundle with its scorecard, what serves, and what came of the latest night."""
+    """Every registered bundle with its scorecard and engines, what serves, and what came of the latest night."""
     with store.read() as session:
         serving = session.get(ServingRow, 1)
         rows = session.exec(select(BundleRow).order_by(col(BundleRow.id))).all()
         cards = session.exec(select(ScorecardRow).order_by(col(ScorecardRow.id).desc())).all()
         latest = runs.latest(session)
         undo = promotion.to_undo(session)
+        engines = backends.by_bundle(session)
     by_bundle = {card.bundle: card for card in reversed(cards) if card.bundle is not None}
-    told = [_told(row, by_bundle.get(key(row.id)), serving, models) for row in rows]
+    told = [
+        _told(row, by_bundle.get(key(row.id)), serving, models)
+        | {"engines": [use.to_object() for use in engines.get(key(row.id), [])]}
+        for row in rows
+    ]
     refused = [
         {"night": card.night, "challenger": card.challenger, "reason": card.reason}
         for card in cards[:_NIGHTS]
@@ -87,7 +92,7 @@ def promote(store: Store, settings: Settings, name: str, reason: str) -> tuple[s
             f"{wanted.bundle_id} has no verified {', '.join(lacking)} on this host, and what serves has:"
             f" engine-build build {wanted.folder}"
         )
-    open_engine(wanted, settings.engine, settings.engine_threads, settings.engines_folder)
+    open_engine(wanted, settings.engine, settings.engine_threads, settings.engines_folder, settings.precision)
     return promotion.promote(store, number, actor(), reason)
 
 
@@ -106,22 +111,22 @@ def actor() -> Actor:
 
 
 def missing_forms(settings: Settings, serving: Path | None, wanted: Bundle) -> list[str]:
-    """Compiled forms that what serves has here, verified, and the wanted bundle has not."""
+    """Compiled forms of the chosen precision that what serves has here, verified, and the wanted bundle has not."""
     if serving is None:
         return []
     try:
         before = bundles.load(serving)
     except BadBundle:
         return []  # what serves cannot be read: anything is better
-    there = _verified(settings.engines_folder, wanted)
-    return sorted(_verified(settings.engines_folder, before) - there)
+    return sorted(_verified(settings, before) - _verified(settings, wanted))
 
 
-def _verified(engines: Path, bundle: Bundle) -> set[str]:
+def _verified(settings: Settings, bundle: Bundle) -> set[str]:
+    readable = [one for one in stored_forms(settings.engines_folder, bundle) if isinstance(one, StoredForm)]
     return {
         one.form.name
-        for one in stored_forms(engines, bundle)
-        if isinstance(one, StoredForm) and one.form.serves and (one.form.backend == "tensorrt" or unfit(one) is None)
+        for one in of_precision(readable, settings.precision)
+        if one.form.serves and (one.form.backend == "tensorrt" or unfit(one) is None)
     }
 
 

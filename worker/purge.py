@@ -11,29 +11,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import delete
-from sqlmodel import Session, col, exists, func, select
+from sqlmodel import col, exists, func, select
 
+from smear.audit import Actor, append
+from smear.audit_replay import PURGED_SLIDES
 from smear.files import raw
 from smear.layout import layout
-from smear.review_tables import CommentRow, ReviewRow
 from smear.settings import Settings
 from smear.store import Store
-from smear.tables import (
-    CellRow,
-    DifferentialRow,
-    PictureRow,
-    PredictionRow,
-    RevisionRow,
-    SlideRow,
-    SourceRow,
-    key,
-    utc_now,
-)
+from smear.tables import CellRow, RevisionRow, SlideRow, SourceRow, key, utc_now
+from worker.forgetting import must_stay, remove
 
 
 #: Slides in one transaction: others write in between.
 BATCH: Final = 100
+_ACTOR: Final = Actor(None, "console", "console")
 #: Ended, and nobody has put a name to it.
 _FORGETTABLE: Final = ("classified", "failed", "listed")
 
@@ -129,7 +121,7 @@ def _must_stay(before: datetime) -> Any:
     of_somebody = exists().where(
         col(RevisionRow.slide) == col(SlideRow.id), young | col(RevisionRow.state).not_in(_FORGETTABLE)
     )
-    return of_somebody | exists().where(col(CommentRow.slide) == col(SlideRow.id))
+    return of_somebody | must_stay()
 
 
 def _forget(store: Store, slides: list[int], before: datetime, *, dry_run: bool) -> tuple[int, int]:
@@ -144,22 +136,8 @@ def _forget(store: Store, slides: list[int], before: datetime, *, dry_run: bool)
         )
         slides = [key(slide) for slide in session.exec(still)]
         cells = int(session.exec(select(func.count()).where(col(CellRow.slide).in_(slides))).one())
-        if not dry_run:
-            _delete(session, slides)
+        if slides and not dry_run:
+            remove(session, slides)
+            append(session, _ACTOR, PURGED_SLIDES, after={"slides": slides, "cells": cells},
+                   reason=f"finished before {before:%Y-%m-%d}, and gone from the drop folder")  # fmt: skip
         return len(slides), cells
-
-
-def _delete(session: Session, slides: list[int]) -> None:
-    revisions = select(RevisionRow.id).where(col(RevisionRow.slide).in_(slides))
-    cells = select(CellRow.id).where(col(CellRow.slide).in_(slides))
-    for rows, where in (
-        (PredictionRow, col(PredictionRow.cell).in_(cells)),
-        (PictureRow, col(PictureRow.revision).in_(revisions)),
-        (CellRow, col(CellRow.slide).in_(slides)),
-        (DifferentialRow, col(DifferentialRow.revision).in_(revisions)),
-        # Who looked at it last; whatever anybody did there makes the slide stay.
-        (ReviewRow, col(ReviewRow.revision).in_(revisions)),
-        (RevisionRow, col(RevisionRow.slide).in_(slides)),
-        (SlideRow, col(SlideRow.id).in_(slides)),
-    ):
-        session.execute(delete(rows).where(where))

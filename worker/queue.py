@@ -4,6 +4,7 @@ from typing import Final
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import ResponseError
 
 from smear.celery_settings import celery_settings
 from smear.settings import Settings
@@ -37,16 +38,16 @@ def publish(app: Celery, revision: int, lane: int = ORDINARY) -> None:
     """Hand over the message that asks for a revision; raises BrokerUnavailable unless the broker accepted it."""
     try:
         app.send_task(CLASSIFY, args=[revision], queue=SLIDES, priority=lane, retry=False)
-    except (OperationalError, OSError) as error:
+    except (OperationalError, OSError, ResponseError) as error:
         raise BrokerUnavailable(str(error)) from error
 
 
 def depth(app: Celery) -> int | None:
-    """How many messages wait; None where the broker does not answer."""
+    """How many messages wait; None where the broker does not answer, or not with a number."""
     with app.connection_for_read(connect_timeout=3) as connection:
         try:
             # Not passively: kombu then asks whether the queue exists, forgets its key prefix, and finds none. Declaring
             # writes nothing to a Redis server: a queue without messages does not exist there.
             return int(connection.default_channel.queue_declare(SLIDES).message_count)
-        except (OperationalError, OSError, *connection.connection_errors):
+        except (OperationalError, OSError, ResponseError, *connection.connection_errors):
             return None

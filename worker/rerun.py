@@ -1,6 +1,6 @@
 """Old slides under another bundle, beside what was reported of them. Nothing is stored: what was reported stays."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from smear.geometry import Profile, prepare, profile
 from smear.picture_store import NotKept, PictureStore
 from smear.pictures import MisfitPicture, UnreadablePicture
 from smear.plain import PlainError
-from smear.review_tables import LabelRow, SignatureRow
+from smear.review_tables import LabelRow
 from smear.settings import Settings
 from smear.store import Store
 from smear.tables import CellRow, PictureRow, PredictionRow, key
@@ -40,12 +40,19 @@ class Rerun:
         self._roots = {source.name: source.root for source in settings.sources}
         self._quarantined = quarantine.suspects(store).quarantined
 
-    def slides(self, names: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """One JSON object a finished slide of those names, of all where none is given. Raises CannotRerun."""
+    def slides(self, names: Iterable[str], on_same: Callable[[str], object]) -> Iterator[dict[str, Any]]:
+        """One JSON object a finished slide of those names, of all where none is given. Raises CannotRerun.
+
+        A slide that this very bundle reported would be compared with itself: `on_same` gets its name instead.
+        """
         wanted: list[str | None] = list(names) or [None]
         for name in wanted:
             for result in results(self._store, slide_id=name):
-                if result.revision.state in _FINISHED and result.differential is not None:
+                if result.revision.state not in _FINISHED or result.differential is None:
+                    continue
+                if result.to_object()["bundle"] == self._bundle.bundle_id:
+                    on_same(result.slide.slide_id)
+                else:
                     yield self.one(result)
 
     def one(self, old: Result) -> dict[str, Any]:
@@ -83,18 +90,9 @@ class Rerun:
 
     def _reported(self, old: Result) -> dict[str, Any]:
         """What people signed, where they did, else the model's."""
-        with self._store.read() as session:
-            signature = session.exec(
-                select(SignatureRow)
-                .where(SignatureRow.revision == old.revision.id)
-                .order_by(col(SignatureRow.id).desc())
-                .limit(1)
-            ).first()
-        if signature is not None and old.revision.state == "signed":
-            signed = signature.result
-            return {"by": "people"} | {name: signed.get(name) for name in ("bundle", "counts", "percent", "ci95")}
-        told = old.to_object()
-        return {"by": "model"} | {name: told[name] for name in ("bundle", "counts", "percent", "ci95")}
+        payload = old.to_object()
+        by = "people" if payload["reported_by"] == "signature" else "model"
+        return {"by": by} | {name: payload[name] for name in ("bundle", "counts", "percent", "ci95")}
 
     def _otherwise(self, old: Result, result: SlideResult, *, labelled: bool) -> int:
         """How many cells the bundle calls otherwise than was reported."""

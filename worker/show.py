@@ -1,6 +1,7 @@
 """Tables for people, on a terminal."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 from rich import box
@@ -10,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from smear.cells import CELL_TYPES
+from smear.local_time import show as show_time
+from smear.report import FINISHED
 from worker.finding import Finding
 
 
@@ -38,11 +41,11 @@ def console(*, stderr: bool = False) -> Console:
     return made if made.is_terminal else Console(stderr=stderr, width=PIPED_WIDTH)
 
 
-def results_table(slides: Iterable[Mapping[str, Any]], low_count_cells: int) -> Table:
-    """A row a slide: per cent of each type with its 95 % limits, cells, and what a technologist should mind."""
+def results_table(slides: Iterable[Mapping[str, Any]], low_count_cells: int, zone: tzinfo = UTC) -> Table:
+    """A row a slide: per cent of each type with its 95 % limits, cells counted, and notes; times in that zone."""
     table = Table(
         box=box.SIMPLE_HEAD,
-        caption="Per cent of the classified cells, exact 95 % limits beneath. For Research Use Only.",
+        caption="Per cent of the counted cells, exact 95 % limits beneath. For Research Use Only.",
         caption_justify="left",
     )
     table.add_column("Slide", overflow="fold", min_width=8)
@@ -51,15 +54,15 @@ def results_table(slides: Iterable[Mapping[str, Any]], low_count_cells: int) -> 
     table.add_column("Cells", justify="right", no_wrap=True)
     for heading in _HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Mind", overflow="fold")
+    table.add_column("Notes", overflow="fold")
     for slide in slides:
         table.add_row(
             escape(slide["slide_id"]),
             str(slide["revision"]),
             Text(slide["state"], _COLOURS.get(slide["state"], "")),
-            f"{slide['cells']['classified']}/{slide['cells']['total']}",
+            f"{counted_cells(slide)}/{slide['cells']['total']}",
             *(_share(slide, cell_type) for cell_type in CELL_TYPES),
-            escape(remarks(slide, low_count_cells)),
+            escape(remarks(slide, low_count_cells, zone)),
         )
     return table
 
@@ -68,22 +71,45 @@ def _share(slide: Mapping[str, Any], cell_type: str) -> Text:
     if slide["percent"] is None:
         count = slide["counts"][cell_type]
         return Text(f"n={count}" if count else "-", "dim")
+    if slide["ci95"] is None:
+        return Text(f"{slide['percent'][cell_type]:.1f}")
     low, high = slide["ci95"][cell_type]
     return Text.assemble(f"{slide['percent'][cell_type]:.1f}", (f"\n{low:.1f}-{high:.1f}", "dim"))
 
 
-def remarks(slide: Mapping[str, Any], low_count_cells: int) -> str:
-    """What a technologist should mind about a slide, in a few words."""
-    said = []
-    cells, finished = slide["cells"], slide["state"] in {"classified", "reviewed", "signed"}
-    if finished and slide["percent"] is None:
-        said.append("withheld: too few cells")
-    elif finished and cells["classified"] < low_count_cells:
+def counted_cells(slide: Mapping[str, Any]) -> int:
+    """How many cells the reported percentages rest on."""
+    return sum(slide["counts"].values())
+
+
+def remarks(slide: Mapping[str, Any], low_count_cells: int, zone: tzinfo = UTC) -> str:
+    """What a technologist should know about a slide, in a few words; times in that zone."""
+    said = _signatures(slide, zone)
+    cells = slide["cells"]
+    if slide["complete"] is False:
+        said.append(f"incomplete: {cells['total']} of {slide['expected_cells']}")
+    if slide["withheld"] is not None:
+        said.append(f"withheld: {slide['withheld']}")
+    elif slide["state"] in FINISHED and counted_cells(slide) < low_count_cells:
         said.append("low count")
     said += [f"{cells[name]} {name}" for name in ("outside", "misfit", "unreadable") if cells[name]]
-    if slide["state"] in {"failed", "listed"} and slide["problems"]:
+    if slide["state"] == "failed" and slide["problems"]:
         said.append(slide["problems"][0]["reason"])
     return "; ".join(said)
+
+
+def _signatures(slide: Mapping[str, Any], zone: tzinfo) -> list[str]:
+    """Who reported the numbers; nothing where the model did."""
+    if slide["reported_by"] != "signature":
+        return []
+    said = [f"{'amended and ' if slide['amended'] else ''}signed by {_by(slide, 'signed', zone)}"]
+    if slide["countersigned_by"] is not None:
+        said.append(f"countersigned by {_by(slide, 'countersigned', zone)}")
+    return [*said, "open for amendment"] if slide["amending"] else said
+
+
+def _by(slide: Mapping[str, Any], did: str, zone: tzinfo) -> str:
+    return f"{slide[f'{did}_by']}, {show_time(datetime.fromisoformat(slide[f'{did}_at']), zone)}"
 
 
 def problems_table(slides: Iterable[Mapping[str, Any]]) -> Table | None:
@@ -107,11 +133,11 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
             there += f", scanned {source['scanned_seconds_ago']:.0f} s ago"
         table.add_row("Drop folder", f"{escape(source['name'])}: {escape(source['drop'])} ({source['layout']}){there}")
     broker, database = told["broker"], told["database"]
-    table.add_row(
-        "Broker", f"answers, {broker['waiting']} waiting" if broker["answers"] else "[bold red]does not answer[/]"
-    )
+    answer = f"answers, {broker['waiting']} waiting" if broker["writes"] else "[bold red]answers, refuses writes[/]"
+    table.add_row("Broker", answer if broker["answers"] else "[bold red]does not answer[/]")
     table.add_row("Database", escape(database["problem"]) if database["problem"] else "answers")
     table.add_row("Bundle", told.get("bundle") or "none")
+    table.add_row("Engine", f"{told['engine']}, precision {told['precision']}")
     slides = told.get("slides", {})
     table.add_row("Slides", "  ".join(f"[{_COLOURS.get(s, '')}]{n} {s}[/]" for s, n in slides.items()) or "none yet")
     if told.get("oldest_unfinished_seconds") is not None:
@@ -134,6 +160,9 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
     if told.get("night"):
         said = told["night"]["reason"] or "done: see `worker models list`"
         table.add_row("Night", escape(f"{told['night']['night']}: {said}"))
+    if (learning := told["learning"])["missing"]:
+        lacking = f"not on this host: {', '.join(learning['missing'])} not installed; {learning['install']}"
+        table.add_row("Learning", escape(lacking))
     if told.get("drift") and told["drift"]["days"]:
         alarms = len(told["drift"]["alarms"])
         table.add_row("Drift", f"{alarms or 'no'} alarms; {told['drift']['days']} days known")
@@ -180,14 +209,25 @@ def findings_table(findings: Iterable[Finding]) -> Table:
 
 
 def bundles_table(bundles: Iterable[Mapping[str, Any]]) -> Table:
-    """A row a bundle: whether it serves, the night it comes from, what its scorecard says."""
+    """A row a bundle: whether it serves, the engines of its results, the night it comes from, its scorecard."""
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("Bundle", "", "Night", "Scorecard"):
+    for heading in ("Bundle", "", "Engine and precision", "Night", "Scorecard"):
         table.add_column(heading, overflow="fold")
     for one in bundles:
         state = Text("serves", "bold green") if one["serves"] else Text("gone", "bold red") if not one["there"] else ""
-        table.add_row(escape(one["bundle"]), state, one["night"] or "", escape(one["reason"] or ""))
+        table.add_row(
+            escape(one["bundle"]), state, _engines(one["engines"]), one["night"] or "", escape(one["reason"] or "")
+        )
     return table
+
+
+def _engines(engines: Iterable[Mapping[str, Any]]) -> str:
+    """Each engine with its precision, and how many results it made."""
+    return "\n".join(
+        escape(f"{use['engine']} {use['precision'] or ''}".strip())
+        + f", {use['results']} result{'' if use['results'] == 1 else 's'}"
+        for use in engines
+    )
 
 
 def scorecard_table(card: Mapping[str, Any]) -> Table:
@@ -245,7 +285,7 @@ def rerun_table(told: Iterable[Mapping[str, Any]]) -> Table:
     table.add_column("By", overflow="fold")
     for heading in _HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Mind", overflow="fold")
+    table.add_column("Notes", overflow="fold")
     for one in told:
         reported, again = one["reported"], one["rerun"]
         who = "people, over " if reported["by"] == "people" else ""

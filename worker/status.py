@@ -10,10 +10,12 @@ from sqlmodel import Session, col, select
 
 from smear import runs
 from smear.installation import explained
+from smear.nightly_packages import learning
 from smear.settings import Settings
 from smear.store import Store, StoreUnavailable, schema_problem
 from smear.tables import RevisionRow, SlideRow, SourceRow, SuspectRow, is_latest_revision, utc_now
-from worker import drift, gaps
+from worker import drift, gaps, serving_check
+from worker.broker_state import look_at_broker
 from worker.models import serving
 from worker.queue import depth
 from worker.room import free_bytes, short_of_room
@@ -32,8 +34,8 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
     """The state of the whole, as one JSON object. `needs_attention` lists what a person should look at."""
     attention: list[str] = []
     waiting = depth(app)
-    if waiting is None:
-        attention.append("the broker does not answer; slides wait in the database")
+    broker = look_at_broker(app)
+    attention += broker.problems
     told: dict[str, Any] = {
         "sources": [
             {
@@ -46,8 +48,16 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
             }
             for s in settings.sources
         ],
-        "broker": {"answers": waiting is not None, "waiting": waiting},
+        "broker": {
+            "answers": broker.answers,
+            "writes": broker.writes,
+            "waiting": waiting,
+            "dropped": broker.dropped,
+        },
         "disk": _disk(settings),
+        "engine": settings.engine,
+        "precision": settings.precision,
+        "learning": learning(settings.nightly_at),
     }
     attention += [f"the drop folder {s['drop']} is not there" for s in told["sources"] if not s["there"]]
     if (short := short_of_room(settings)) is not None:
@@ -64,6 +74,7 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
                 told |= _slides(session) | gaps.gaps(session)
                 _scans(session, told["sources"])
                 attention += _news(session, told, settings) + gaps.attention(told, settings)
+                attention += serving_check.why_slides_wait(session, told, settings)
                 unusual = [alarm.sentence for alarm in drift.current(session)]
                 told["drift"] = {"days": drift.days(session), "alarms": unusual}
                 told["night"] = _night(session)

@@ -15,6 +15,7 @@ from smear.settings import load_settings
 from smear.store import Store, wait_for_schema
 from smear.tables import utc_now
 from worker.drift import note
+from worker.engine_audit import note_engine
 from worker.engines.face import Engine
 from worker.engines.forms import stamp
 from worker.engines.select import open_engine
@@ -60,9 +61,12 @@ def _made() -> Work:
         log.info("waiting for the database", reason=problem)
 
     def open_(bundle: Bundle) -> Engine:
-        return open_engine(bundle, settings.engine, settings.engine_threads, settings.engines_folder)
+        return open_engine(
+            bundle, settings.engine, settings.engine_threads, settings.engines_folder, settings.precision
+        )
 
-    serving = ServingEngine(store, settings.models_folder, open_, partial(stamp, settings.engines_folder))
+    stamped, opened = partial(stamp, settings.engines_folder), partial(note_engine, store)
+    serving = ServingEngine(store, settings.models_folder, open_, stamped, opened)
     keep = keeper(settings)
     return Work(settings, store, serving, SlideReader(keep=keep), not_kept=keep.not_kept, stopping=_stopping)
 

@@ -11,6 +11,7 @@ import typer
 from smear.installation import explained
 from smear.listing import slide_name
 from smear.settings import Settings
+from smear.version import program_version
 from worker import show
 
 
@@ -22,7 +23,34 @@ WRONG_CALL: Final = 2
 
 out, err = show.console(), show.console(stderr=True)
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else there.")]
+#: What every command line accepts.
+CONTEXT: Final = {"help_option_names": ["-h", "--help"]}
+#: The groups of commands that `worker --help` shows, in this order.
+RESULTS: Final = "Results"
+SERVICE: Final = "Service"
+MAINTENANCE: Final = "Maintenance"
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line on standard output, nothing else.")]
+Geometry = Annotated[
+    str | None,
+    typer.Option(
+        metavar="G",
+        help="What a picture shows: di60 (an analyser's picture, 340 to 400 pixels a side) or whole (one cut-out "
+        "cell). Default: WNET_GEOMETRY, else di60.",
+    ),
+]
+
+
+def show_version(asked: bool) -> None:
+    """Print the version and end, where it is asked for."""
+    if asked:
+        print(program_version())  # noqa: T201 - what the option is for
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+]
 
 
 def stored_name(text: str) -> str:

@@ -1,10 +1,11 @@
-"""Commands for whoever keeps the service: status, retry, quarantine, purge."""
+"""Commands that operate the service: status, retry, quarantine, purge."""
 
 import sys
 from typing import Annotated, Any
 
 import typer
 
+from smear.names import each_once
 from smear.settings import MAX_DAYS, load_settings
 from worker import show
 from worker.terminal import SOME_FAILED, Json, err, out, print_json, ready_store, refuse, stored_name
@@ -12,23 +13,28 @@ from worker.terminal import SOME_FAILED, Json, err, out, print_json, ready_store
 
 # Each command imports what it alone needs, as in worker/cli.py. (ruff's PLC0415 is off for this file.)
 
-quarantine = typer.Typer(
-    help="Pictures that ended the worker twice when they were read alone.", no_args_is_help=True, rich_markup_mode=None
-)
+quarantine = typer.Typer(help="Show and release the pictures that crash the worker.", no_args_is_help=True)
 
 Digits = Annotated[
-    list[str], typer.Argument(metavar="CONTENT...", help="The first digits of its SHA-256, six or more.")
+    list[str], typer.Argument(metavar="CONTENT", help="The first digits of a picture's SHA-256, six or more.")
 ]
 
 
 def status(as_json: Json = False) -> None:
-    """What is going on. Exit code 1 when something needs a person."""
+    """Show the state of the service.
+
+    Exit code 1 if something needs a person's attention.
+    """
     from smear.store import Store
     from worker.queue import sender
     from worker.status import status as read_status
 
     settings = load_settings()
-    told = read_status(Store(settings.database), settings, sender(settings))
+    store = Store(settings.database)
+    try:
+        told = read_status(store, settings, sender(settings))
+    finally:
+        store.close()
     if as_json:
         print_json(told)
     else:
@@ -38,18 +44,21 @@ def status(as_json: Json = False) -> None:
 
 
 def retry(
-    slides: Annotated[list[str] | None, typer.Argument(metavar="[SLIDE]...")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Every slide that failed.")] = False,
+    slides: Annotated[list[str] | None, typer.Argument(metavar="SLIDE", help="Names of failed slides.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Retry every slide that failed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Queue failed slides again."""
+    """Queue failed slides again.
+
+    Exit code 1 if one of the named slides has not failed.
+    """
     from worker import ledger
 
     if bool(slides) == failed:
         refuse("name the slides to retry, or say --failed")
     with ready_store(load_settings()) as store:
         # One by one: a name may stand for slides of several sources.
-        by_name = {name: ledger.retry(store, [stored_name(name)]) for name in slides or []}
+        by_name = {name: ledger.retry(store, [stored_name(name)]) for name in each_once(slides or [])}
         queued = ledger.retry(store, None) if failed else sum(by_name.values())
     if as_json:
         print_json({"queued": queued})
@@ -62,7 +71,7 @@ def retry(
 
 @quarantine.command("list")
 def list_(as_json: Json = False) -> None:
-    """Every picture in quarantine, and the slides that hold it."""
+    """Show every picture in quarantine, and the slides that hold it."""
     from worker.quarantine import entries
 
     with ready_store(load_settings()) as store:
@@ -72,7 +81,7 @@ def list_(as_json: Json = False) -> None:
 
 @quarantine.command("show")
 def show_(contents: Digits, as_json: Json = False) -> None:
-    """These pictures: how they ended the worker, and every place where they lie."""
+    """Show how these pictures crashed the worker, and every place where they lie."""
     with ready_store(load_settings()) as store:
         found, unknown = _named(store, contents)
     _show(found, as_json)
@@ -81,11 +90,14 @@ def show_(contents: Digits, as_json: Json = False) -> None:
 
 @quarantine.command("release")
 def release(
-    contents: Annotated[list[str] | None, typer.Argument(metavar="[CONTENT]...")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Whatever is in quarantine.")] = False,
+    contents: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CONTENT", help="The first digits of a picture's SHA-256, six or more."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Release every picture in quarantine.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Let pictures go, and classify the slides that hold them again."""
+    """Release pictures, and classify the slides that hold them again."""
     from worker import ledger
     from worker import quarantine as held
     from worker.purge import is_gone
@@ -146,11 +158,11 @@ def _name_unknown(unknown: list[str]) -> None:
 
 
 def purge(
-    older_than: Annotated[float, typer.Option(metavar="DAYS", help="Finished this many days ago, or longer.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    older_than: Annotated[float, typer.Option(metavar="DAYS", help="Delete slides that finished at least DAYS ago.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Forget slides that finished long ago and whose folder is gone from the drop folder. What was signed stays."""
+    """Delete the records of old slides whose folder is gone from the drop folder. Signed slides stay."""
     from worker.purge import purge as do_purge
 
     settings = load_settings()
@@ -168,11 +180,11 @@ def purge(
 
 
 def died(
-    pid: Annotated[int, typer.Option(help="The process, of this machine.")],
-    status: Annotated[int, typer.Option(help="Its wait status.")],
-    out_of_memory: Annotated[bool, typer.Option("--out-of-memory")] = False,
+    pid: Annotated[int, typer.Option(help="Number of the process on this machine.")],
+    status: Annotated[int, typer.Option(help="Wait status of the process.")],
+    out_of_memory: Annotated[bool, typer.Option("--out-of-memory", help="The system ended it for memory.")] = False,
 ) -> None:
-    """Report how a worker ended, so that its slide need not wait for its lease (what supervisors call)."""
+    """Report how a worker ended, so that its slide is queued again before the lease expires. For supervisors."""
     from smear.logs import set_up_logging
     from smear.store import Store
     from worker.dead import bury_patiently

@@ -19,7 +19,7 @@ from worker.watch.dry_run import SeenSlide, Stranger, dry_run
 
 def show_dry_run(settings: Settings, out: Console, *, as_json: bool) -> bool:
     """Say what the drop folders hold; whether every source could be read."""
-    table = Table("Source", "Slide", "Folder", "Pictures", "Complete", "Sidecar", "Mind", box=box.SIMPLE_HEAD)
+    table = Table("Source", "Slide", "Folder", "Pictures", "Complete", "Sidecar", "Notes", box=box.SIMPLE_HEAD)
     strangers: list[Stranger] = []
     readable = True
     for one in dry_run(settings):

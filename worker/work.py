@@ -14,13 +14,15 @@ from smear.geometry import SIDE_PX, profile
 from smear.intervals import load_intervals
 from smear.layout import Layout, Listing, layout
 from smear.settings import Settings, Source
-from smear.store import Store, StoreUnavailable
-from worker import ledger, quarantine
+from smear.store import RowRejected, Store, StoreUnavailable
+from worker import ledger, quarantine, waiting
 from worker.classify import BadAnswer, classify, infer
 from worker.ending import process_name
 from worker.engines.face import Engine, EngineUnavailable
 from worker.lease import Lease
 from worker.ledger import Claim, Fenced
+from worker.left import LeftClaims
+from worker.memory import MemoryWait, OutOfMemory, shortage_named
 from worker.models import ServingEngine
 from worker.reading import SlideChanging, SlideReader, SourceAway
 from worker.record import record
@@ -61,26 +63,33 @@ class Work:
         self._sources = {source.name: source for source in settings.sources}
         self._intervals = load_intervals(settings.intervals)
         self._name = process_name(os.getpid())
-        self._left: list[Claim] = []
+        self._left = LeftClaims(store, settings.var / "left")
+        self._memory = MemoryWait(stopping, sleep)
 
     def warm(self) -> None:
-        """Load the engine ahead of the first slide; what stands in its way is said when the slide comes."""
-        with contextlib.suppress(BadBundle, EngineUnavailable, StoreUnavailable):
-            self._engine.get()
+        """Load the engine ahead of the first slide; what stands in its way is logged now, and again for each slide."""
+        with contextlib.suppress(StoreUnavailable):
+            try:
+                self._serving()
+            except (BadBundle, EngineUnavailable, OutOfMemory) as error:
+                log.error("cannot classify on this host", reason=str(error))  # noqa: TRY400 - the reason says it all
 
     def do(self, revision: int) -> None:
         """Classify one revision. A message for what is done, gone or somebody else's is no work at all.
 
         Raises StoreUnavailable; the claim, if there was one, is let go of once the database is back, or runs out.
         """
-        if not self._wait_for_room():
+        if not (self._wait_for_room() and self._memory.wait()):
             return
-        self._let_go_of_what_was_left()
+        self._left.let_go()
         try:
-            bundle, engine = self._engine.get()
-        except (BadBundle, EngineUnavailable) as error:
+            bundle, engine = self._serving()
+        except (BadBundle, EngineUnavailable, OutOfMemory) as error:
             # Nothing is wrong with the slide, so no attempt is counted: it waits for another host, or for the cure.
             log.error("cannot classify on this host", reason=str(error))  # noqa: TRY400 - the reason says it all
+            if isinstance(error, OutOfMemory):
+                self._memory.shortage()
+            waiting.note(self._store, revision, str(error))
             return
         claim = ledger.claim(self._store, revision, self._name)
         if claim is None:
@@ -88,16 +97,25 @@ class Work:
             return
         try:
             self._attempt(claim, bundle, engine)
-        except StoreUnavailable:
-            # Also where it was the claim's end that could not be written.
-            self._left.append(claim)
+        except BaseException:
+            # Whatever it was, the claim's end may not have been written.
+            self._left.add(claim)
             raise
 
     def _attempt(self, claim: Claim, bundle: Bundle, engine: Engine) -> None:
         """One attempt at a claimed slide, and what is to become of the claim whatever comes between."""
         revision = claim.revision
         try:
-            self._do_claimed(claim, bundle, engine)
+            with shortage_named(unless=(StoreUnavailable,)):
+                self._do_claimed(claim, bundle, engine)
+            self._memory.over()
+        except OutOfMemory as error:
+            # The host's condition: the slide goes back as if it had never been claimed, perhaps to a better host.
+            self._memory.shortage()
+            log.warning("not enough memory", revision=revision, reason=str(error), wait_seconds=self._memory.seconds)
+            self._engine.forget()
+            ledger.let_go(self._store, claim)
+            waiting.note(self._store, revision, str(error))
         except Fenced:
             log.warning("result dropped: the claim was taken back", revision=revision, token=claim.token)
         except SlideChanging:
@@ -113,6 +131,10 @@ class Work:
             self._hand_back(claim, str(error))
         except StoreUnavailable:
             raise
+        except RowRejected as error:
+            # Trying again would not help, and the other slides go on.
+            log.error("failed", revision=revision, reason=str(error))  # noqa: TRY400 - as above
+            ledger.fail(self._store, claim, str(error))
         except (SystemExit, KeyboardInterrupt):
             # Told to end at once: somebody else may start at once.
             with contextlib.suppress(StoreUnavailable):
@@ -123,6 +145,10 @@ class Work:
             log.exception("a fault of this program", revision=revision, attempt=claim.attempts)
             self._hand_back(claim, f"a fault of this program ({type(error).__name__}); its log has the details")
 
+    def _serving(self) -> tuple[Bundle, Engine]:
+        with shortage_named(unless=(StoreUnavailable,)):
+            return self._engine.get()
+
     def _wait_for_room(self) -> bool:
         """Until the disk has room; False where this process was told to stop meanwhile."""
         while not self._room.enough():
@@ -130,12 +156,6 @@ class Work:
                 return False
             self._sleep(ROOM_SECONDS)
         return True
-
-    def _let_go_of_what_was_left(self) -> None:
-        # Else the lease would run out, and be counted as a death that never was.
-        while self._left:
-            ledger.let_go(self._store, self._left[-1])
-            self._left.pop()
 
     def _hand_back(self, claim: Claim, reason: str) -> None:
         if claim.attempts >= self._settings.max_attempts:

@@ -10,6 +10,7 @@ from review import people
 from review.asking import MAX_ROW, desk_of, reader, render, writer
 from review.people import Person
 from review.refusal import Refused, not_there
+from smear.names import user_name
 from smear.review_tables import UserRow
 
 
@@ -39,7 +40,7 @@ def add_user(
         password = people.add(desk.store, desk.passwords, who.actor, name, full_name, role)
     except Refused as refused:
         return _page(request, refused.status, words=refused.words)
-    return _page(request, given=(people.normal_name(name), password))
+    return _page(request, given=(user_name(name), password))
 
 
 @router.post("/{user}/role", response_class=HTMLResponse)

@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 from review import board
 from review.asking import MAX_ROW, desk_of, reader, render, writer
 from review.board import Show, Sort
+from review.identity import IdentityInAddress
 from review.notices import notices
 from review.people import Person
 from review.retrying import retry
@@ -67,16 +68,20 @@ def retry_slide(
     sort: Sort = "urgency",
     source: FromSource = None,
     page: Number = 1,
+    identity: IdentityInAddress = "",
 ) -> Response:
-    """A failed slide again; the table, renewed."""
-    retry(desk_of(request).store, who, slide)
+    """A failed slide again; the table, renewed. `identity` is that of the revision that was seen to have failed."""
+    retry(desk_of(request).store, who, slide, identity)
     return render(request, "_rows.html", **_told(request, show, q, sort, source, page))
 
 
 def _told(request: Request, show: Show, q: str, sort: Sort, source: int | None, page: int) -> dict[str, Any]:
-    with desk_of(request).store.read() as session:
+    desk = desk_of(request)
+    with desk.store.read() as session:
         return {
-            "page": board.page(session, show=show, search=typed(q), sort=sort, source=source or None, number=page),
+            "page": board.page(
+                session, desk.rules, show=show, search=typed(q), sort=sort, source=source or None, number=page
+            ),
             "sources": board.sources(session),
             "source": source,
             "counts": board.counts(session),
@@ -87,5 +92,6 @@ def _told(request: Request, show: Show, q: str, sort: Sort, source: int | None, 
 
 
 def _health(request: Request) -> dict[str, Any]:
-    with desk_of(request).store.read() as session:
-        return {"health": board.health(session), "notices": notices(session)}
+    desk = desk_of(request)
+    with desk.store.read() as session:
+        return {"health": board.health(session, desk.zone), "notices": notices(session)}

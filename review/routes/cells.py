@@ -1,8 +1,8 @@
-"""Pictures, by cell number and nothing else, and reference cells."""
+"""Pictures, by the SHA-256 of their content and nothing else, and reference cells."""
 
 from base64 import b64encode
 from collections.abc import Collection
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
@@ -12,6 +12,7 @@ from sqlmodel import col, select
 from review import references
 from review.asking import MAX_ROW, desk_of, looker, reader, render, writer
 from review.desk import Desk
+from review.identity import Identity
 from review.people import Person
 from review.refusal import Refused, not_there
 from smear.kinds import Label
@@ -23,17 +24,20 @@ router = APIRouter()
 
 Viewer = Annotated[Person, Depends(reader("view"))]
 CellNumber = Annotated[int, Path(ge=1, le=MAX_ROW)]
-#: A cell is its content: its picture never changes. It is kept for a session's cookie, so that a browser in which
-#: somebody signed out, or another person in, asks again and does not show it from its store.
+Kind = Annotated[str | None, Query(max_length=32)]
+#: An address carries the SHA-256 of its picture, which therefore never changes. It is kept for a session's cookie, so
+#: that a browser in which somebody signed out, or another person in, asks again and does not show it from its store.
 _HEADERS = {
     "Cache-Control": "private, max-age=43200, immutable",
     "Vary": "Cookie",
     "Content-Disposition": "inline",
 }
-#: Cells that may be asked for at once, and how much of their pictures is sent at once: what is left out comes singly.
+#: Pictures that may be asked for at once, and how much of them is sent at once: what is left out comes singly.
 _MOST_AT_ONCE: Final = 64
 _BYTES_AT_ONCE: Final = 4_000_000
-CellNumbers = Annotated[str, Query(pattern=rf"^[1-9][0-9]{{0,17}}(,[1-9][0-9]{{0,17}}){{0,{_MOST_AT_ONCE - 1}}}$")]
+_SHA256: Final = "[0-9a-f]{64}"
+Digest = Annotated[str, Path(pattern=f"^{_SHA256}$")]
+Digests = Annotated[str, Query(pattern=f"^{_SHA256}(,{_SHA256}){{0,{_MOST_AT_ONCE - 1}}}$")]
 
 
 class Wanted(BaseModel):
@@ -41,15 +45,15 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     wanted: bool
+    identity: Identity
 
 
-@router.get("/cells/{cell}/picture", response_class=Response)
-def picture(request: Request, _: Annotated[Person, Depends(looker)], cell: CellNumber) -> Response:
-    """The stored bytes of a cell's picture."""
+@router.get("/pictures/{digest}", response_class=Response)
+def picture(request: Request, _: Annotated[Person, Depends(looker)], digest: Digest) -> Response:
+    """The stored bytes of the picture of a cell, by their SHA-256."""
     desk = desk_of(request)
-    digest = _digests(desk, [cell]).get(cell)
-    if digest is None:
-        raise not_there("cell")
+    if not _known(desk, [digest]):
+        raise not_there("picture")
     try:
         return _served(desk.pictures.get(digest))
     except NotKept as error:
@@ -57,54 +61,62 @@ def picture(request: Request, _: Annotated[Person, Depends(looker)], cell: CellN
 
 
 @router.get("/pictures")
-def pictures(request: Request, _: Annotated[Person, Depends(looker)], cells: CellNumbers) -> Response:
-    """Many cells' pictures at once, as data addresses by cell number; null where there is none.
+def pictures(request: Request, _: Annotated[Person, Depends(looker)], digests: Digests) -> Response:
+    """Many pictures at once, as data addresses by SHA-256; null where there is none.
 
     A gallery of 400 asks in some ten requests: each request costs browser and server more than its picture does.
     """
     desk, sent = desk_of(request), 0
-    told: dict[int, str | None] = {}
-    wanted = [number for cell in cells.split(",") if (number := int(cell)) <= MAX_ROW]
-    digests = _digests(desk, wanted)
-    for cell in wanted:
+    told: dict[str, str | None] = {}
+    wanted = list(dict.fromkeys(digests.split(",")))
+    known = _known(desk, wanted)
+    for digest in wanted:
+        told[digest] = None
+        if digest not in known:
+            continue
         try:
-            data = desk.pictures.get(digests[cell])
-        except (KeyError, NotKept):
-            told[cell] = None
+            data = desk.pictures.get(digest)
+        except NotKept:
             continue
         sent += len(data)
-        if sent > _BYTES_AT_ONCE and told:
+        if sent > _BYTES_AT_ONCE and len(told) > 1:
+            del told[digest]
             break
         kind = media_type(data)
-        told[cell] = None if kind is None else f"data:{kind};base64,{b64encode(data).decode()}"
+        told[digest] = None if kind is None else f"data:{kind};base64,{b64encode(data).decode()}"
     return JSONResponse(told, headers=_HEADERS)
 
 
-def _digests(desk: Desk, cells: Collection[int]) -> dict[int, str]:
-    """What these cells' contents are, by cell number, of those that there are."""
-    known = {cell: digest for cell in cells if (digest := desk.digests.get(cell)) is not None}
-    if asked := set(cells) - known.keys():
-        with desk.store.read() as session:
-            found = session.exec(select(CellRow.id, CellRow.sha256).where(col(CellRow.id).in_(asked))).all()
-        known |= {cell: digest for cell, digest in found if cell is not None}
-    return known
+def _known(desk: Desk, digests: Collection[str]) -> set[str]:
+    """Those of these contents that some cell in the database shows: pictures of a purged slide are shown to nobody."""
+    with desk.store.read() as session:
+        return set(session.exec(select(CellRow.sha256).where(col(CellRow.sha256).in_(digests))))
 
 
-@router.get("/references/{label}/{number}/picture", response_class=Response)
-def shipped_picture(
-    _: Viewer,
-    label: Literal["neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte"],
-    number: Annotated[int, Path(ge=0, le=100)],
-) -> Response:
-    """A shipped example's picture."""
-    return _served(references.shipped_picture(label, number))
+@router.get("/references/{digest}/picture", response_class=Response)
+def shipped_picture(_: Viewer, digest: Digest) -> Response:
+    """A shipped example's picture, by its SHA-256."""
+    return _served(references.shipped_picture(digest))
+
+
+@router.get("/references/panel", response_class=HTMLResponse)
+def show_panel(request: Request, _: Viewer, label: Label = "neutrophil", kind: Kind = None) -> Response:
+    """Some examples of a type, to compare with the cell in focus on a slide's page."""
+    desk = desk_of(request)
+    with desk.store.read() as session:
+        found = references.panel(session, desk.pictures.has, label, kind)
+        return render(request, "_references.html", examples=found, label=label, kind=kind)
 
 
 @router.get("/references", response_class=HTMLResponse)
-def show_references(request: Request, _: Viewer, label: Label = "neutrophil") -> Response:
-    """Examples of a type, to look at beside a cell."""
-    with desk_of(request).store.read() as session:
-        return render(request, "_references.html", examples=references.examples(session, label), label=label)
+def show_references(request: Request, _: Viewer, label: Label = "neutrophil", kind: Kind = None) -> Response:
+    """All reference cells of a type or kind, large, a page of their own."""
+    desk = desk_of(request)
+    with desk.store.read() as session:
+        found = references.examples(session, desk.pictures.has, label, kind)
+        return render(
+            request, "references.html", examples=found, label=label, kind=kind, kinds=references.kinds(session, label)
+        )
 
 
 @router.post("/cells/{cell}/reference")
@@ -112,7 +124,7 @@ def mark_reference(
     request: Request, who: Annotated[Person, Depends(writer("reference"))], cell: CellNumber, told: Wanted
 ) -> Response:
     """Make a cell one of the laboratory's reference cells, or no longer."""
-    references.mark(desk_of(request).store, who, cell, wanted=told.wanted)
+    references.mark(desk_of(request).store, who, cell, wanted=told.wanted, identity=told.identity)
     return JSONResponse({"wanted": told.wanted})
 
 

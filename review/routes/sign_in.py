@@ -1,24 +1,22 @@
 """Signing in and out, and one's own password."""
 
-import time
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, Response
-from sqlmodel import select
 
 from review import people
 from review.asking import desk_of, genuine, render, see_other, signed_in
+from review.attempts import TooManyAttempts
+from review.devices import COOKIE as DEVICE_COOKIE
+from review.devices import KEPT
 from review.refusal import Refused
 from review.sessions import COOKIE, FORM_COOKIE, SignedIn, csrf_of, new_token, same
-from smear.audit import Actor, append
-from smear.review_tables import MAX_USER_NAME, UserRow
-from smear.tables import key
+from smear.audit import append
+from smear.names import user_name
 
 
 router = APIRouter()
-
-NOT_RIGHT = "Name or password is not right."
 
 
 @router.get("/sign-in", response_class=HTMLResponse)
@@ -40,34 +38,20 @@ def sign_in(
     form = request.cookies.get(FORM_COOKIE)
     if form is None or not same(csrf, csrf_of(form)):
         return _form(request, 403, "This page was open for too long. Please sign in again.", name)
-    desk, now = desk_of(request), time.monotonic()
-    name = people.normal_name(name)
+    desk = desk_of(request)
     address = request.client.host if request.client else "-"
-    waits = max(desk.failed_names.waits(name, now), desk.failed_addresses.waits(address, now))
-    if waits:
-        minutes = int(waits // 60) + 1
-        return _form(request, 429, f"Too many attempts. Wait {minutes} min, or ask an administrator.", name)
-    with desk.store.read() as session:
-        row = session.exec(select(UserRow).where(UserRow.name == name[:MAX_USER_NAME])).one_or_none()
-        row = row if row is not None and row.name == name and row.active else None
-    # Counted before it is checked: attempts made at the same moment count too.
-    desk.failed_names.note(name, now)
-    desk.failed_addresses.note(address, now)
-    if not desk.passwords.fits(row.password_hash if row else None, password) or row is None:
-        with desk.store.write() as session:
-            who = Actor(None if row is None else row.id, name[:MAX_USER_NAME] if row else "unknown", "-")
-            append(session, who, "sign-in refused")
-        return _form(request, 401, NOT_RIGHT, name)
-    desk.failed_names.forget(name)
-    # A whole laboratory may come from one address: only what failed counts.
-    desk.failed_addresses.take_back(address)
+    try:
+        entered = desk.attempts.sign_in(name, password, address, request.cookies.get(DEVICE_COOKIE))
+    except Refused as refused:
+        answer = _form(request, refused.status, refused.words, user_name(name))
+        if isinstance(refused, TooManyAttempts):
+            answer.headers["Retry-After"] = str(refused.seconds)
+        return answer
     if (old := request.cookies.get(COOKIE)) is not None:
         desk.sessions.end(old)
-    token = desk.sessions.open(key(row.id))
-    with desk.store.write() as session:
-        append(session, people.person_of(row).actor, "sign in")
-    answer = see_other("/password" if row.must_change else "/")
-    _set(request, answer, COOKIE, token)
+    answer = see_other("/password" if entered.person.must_change else "/")
+    _set(request, answer, COOKIE, entered.session)
+    _know(request, answer, entered.device)
     answer.delete_cookie(FORM_COOKIE, path="/sign-in")
     return answer
 
@@ -102,27 +86,26 @@ def change_password(
     again: Annotated[str, Form(max_length=1000)] = "",
 ) -> Response:
     """Change one's own password; every session of this person ends, and this browser gets a new one."""
-    desk, now = desk_of(request), time.monotonic()
-    # In capitals, as no name is: who fails to sign in under such a name shuts nobody out here.
-    asked = f"PASSWORD {who.person.id}"
+    desk = desk_of(request)
     try:
-        _may_try(new == again, desk.failed_names.waits(asked, now))
-        desk.failed_names.note(asked, now)
-        people.change_password(desk.store, desk.passwords, who.person, old, new)
+        _check_typed(old, new, again)
+        kept = desk.attempts.confirm(who.person, old)
+        hashed = people.change_password(desk.store, desk.passwords, who.person, kept, new)
+        entered = desk.attempts.stay(who.person, hashed, request.cookies.get(DEVICE_COOKIE))
     except Refused as refused:
         return render(request, "password.html", refused.status, must_change=who.person.must_change, words=refused.words)
-    desk.failed_names.forget(asked)
     desk.sessions.believe_nothing()
     answer = see_other("/users" if who.person.may("users") else "/")
-    _set(request, answer, COOKIE, desk.sessions.open(who.person.id))
+    _set(request, answer, COOKIE, entered.session)
+    _know(request, answer, entered.device)
     return answer
 
 
-def _may_try(typed_alike: bool, waits_seconds: float) -> None:
-    if waits_seconds:
-        raise Refused(429, "Too many attempts. Wait some minutes.")
-    if not typed_alike:
-        raise Refused(422, "The new password was typed in two ways.")
+def _check_typed(old: str, new: str, again: str) -> None:
+    if new != again:
+        raise Refused(422, "Passwords do not match.")
+    if old == new:
+        raise Refused(422, "Choose another password than the current one.")
 
 
 def _form(request: Request, status: int = 200, words: str | None = None, name: str = "") -> Response:
@@ -132,5 +115,10 @@ def _form(request: Request, status: int = 200, words: str | None = None, name: s
     return answer
 
 
-def _set(request: Request, answer: Response, name: str, value: str, path: str = "/") -> None:
-    answer.set_cookie(name, value, path=path, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+def _know(request: Request, answer: Response, device: str) -> None:
+    _set(request, answer, DEVICE_COOKIE, device, lasts=int(KEPT.total_seconds()))
+
+
+def _set(request: Request, answer: Response, name: str, value: str, path: str = "/", lasts: int | None = None) -> None:
+    secure = request.url.scheme == "https"
+    answer.set_cookie(name, value, lasts, path=path, httponly=True, samesite="strict", secure=secure)

@@ -4,6 +4,9 @@ const gallery = document.getElementById("gallery");
 export const cells = () => [...(gallery?.querySelectorAll(".cell") ?? [])];
 export const byId = (id) => document.getElementById(`c${id}`);
 export const idOf = (cell) => Number(cell.id.slice(1));
+export const digestOf = (cell) => cell.dataset.sha256;
+/** Where its picture is: the address is that of the content, so that no other is ever shown from there. */
+export const pictureOf = (cell) => `/pictures/${digestOf(cell)}`;
 export const groupOf = (cell) => cell.closest(".group").dataset.label;
 
 let current = null;
@@ -60,7 +63,7 @@ export function neighbour(cell, key) {
   return best;
 }
 
-/** The next cell to look at, after this one and round. */
+/** The next cell to review, after this one and round. */
 export function nextDoubtful(cell) {
   const all = cells(), at = all.indexOf(cell);
   return [...all.slice(at + 1), ...all.slice(0, at)].find((one) => one.classList.contains("doubtful"));
@@ -90,7 +93,7 @@ export function place(cell, label, kind, by) {
     if (held) cell.focus({ preventScroll: true });
   }
   const p = cell.dataset.p.split(" ").map(Number);
-  const what = label === "outside" || group === "outside" ? "outside the five" : group;
+  const what = label === "outside" || group === "outside" ? "other cell" : group;
   cell.setAttribute("aria-label", `Cell ${cell.dataset.n}, ${what}${kind ? `, ${kind.replaceAll("_", " ")}` : ""}${p[0] >= 0 && cell.dataset.p ? `, ${Math.round(100 * Math.max(...p))} %` : ""}${label ? ", labelled" : ""}`);
 }
 

@@ -1,5 +1,5 @@
 // The cell in focus, large: what analyser, model and people say of it, the five probabilities, and reference cells beside it.
-import { groupOf, idOf, inFocus } from "./gallery.js";
+import { groupOf, idOf, inFocus, pictureOf } from "./gallery.js";
 
 const TYPES = ["neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte"];
 const SVG = "http://www.w3.org/2000/svg";
@@ -15,7 +15,7 @@ document.getElementById("portrait")?.addEventListener("error", (event) => { even
 // A reference cell whose picture was purged since shows nothing, rather than a broken picture.
 document.addEventListener("error", (event) => { if (event.target.matches?.(".refs img")) event.target.remove(); }, true);
 
-export const named = (label, kind) => `${label === "outside" ? "outside the five" : label}${kind ? `, ${kind.replaceAll("_", " ")}` : ""}`;
+export const named = (label, kind) => `${label === "outside" ? "other cell" : label}${kind ? `, ${kind.replaceAll("_", " ")}` : ""}`;
 
 function row(list, term, words) {
   if (!words) return;
@@ -32,7 +32,7 @@ export function show() {
   const told = cell.dataset, p = told.p ? told.p.split(" ").map(Number) : null;
   const portrait = document.getElementById("portrait");
   portrait.hidden = cell.classList.contains("missing");
-  if (!portrait.src.endsWith(`/cells/${idOf(cell)}/picture`)) portrait.src = `/cells/${idOf(cell)}/picture`;
+  if (!portrait.src.endsWith(pictureOf(cell))) portrait.src = pictureOf(cell);
   portrait.alt = `Cell ${told.n}, large`;
   document.getElementById("i-title").textContent = `Cell ${told.n}`;
   const opinions = document.getElementById("i-opinions");
@@ -81,14 +81,17 @@ function refer() {
   const group = groupOf(inFocus());
   const wanted = wished ?? (group === "unusable" ? "" : group);
   for (const name of document.querySelectorAll("#i-bars [data-compare]")) name.setAttribute("aria-pressed", String(name.dataset.compare === wanted));
-  if (wanted === asked) return;
-  asked = wanted;
+  // A kind that a person gave asks for examples of that kind, as long as the type is the cell's own.
+  const kind = wanted === group ? inFocus().dataset.kind : "";
+  const about = `label=${wanted}${kind ? `&kind=${kind}` : ""}`;
+  if (about === asked) return;
+  asked = about;
   clearTimeout(waiting);
   // Not with every step of a hurried walk.
   waiting = setTimeout(async () => {
     if (!wanted) { beside.replaceChildren(); return; }
-    const answer = await fetch(`/references?label=${wanted}`, { headers: { "X-Background": "1", "HX-Request": "true" } }).catch(() => null);
-    if (!answer?.ok || asked !== wanted) return;
+    const answer = await fetch(`/references/panel?${about}`, { headers: { "X-Background": "1", "HX-Request": "true" } }).catch(() => null);
+    if (!answer?.ok || asked !== about) return;
     beside.innerHTML = await answer.text();
     document.getElementById("z-refs").innerHTML = beside.innerHTML;
   }, 160);

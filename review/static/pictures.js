@@ -1,6 +1,6 @@
 // The gallery's pictures, in the order in which they are seen: many a request, since a request costs more than a picture.
 import { leave } from "./page.js";
-import { cells, idOf } from "./gallery.js";
+import { cells, digestOf, pictureOf } from "./gallery.js";
 
 const AT_ONCE = 50;
 const FIRST = 24; // the first screen's, soon
@@ -17,12 +17,12 @@ function missing(cell) {
 function alone(cell) {
   const picture = cell.querySelector("img");
   picture.addEventListener("error", () => missing(cell), { once: true });
-  picture.src = `/cells/${idOf(cell)}/picture`;
+  picture.src = pictureOf(cell);
 }
 
 async function asked(some) {
   try {
-    const answer = await fetch(`/pictures?cells=${some.map(idOf).join(",")}`, { headers: { "X-Background": "1" } });
+    const answer = await fetch(`/pictures?digests=${some.map(digestOf).join(",")}`, { headers: { "X-Background": "1" } });
     leave(answer.status);
     return answer.ok ? await answer.json() : {};
   } catch {
@@ -35,7 +35,7 @@ async function bring(count) {
     const some = waiting.splice(0, count);
     const told = await asked(some);
     for (const cell of some) {
-      const address = told[idOf(cell)];
+      const address = told[digestOf(cell)];
       if (address) cell.querySelector("img").src = address;
       else if (address === null) missing(cell);
       else alone(cell);

@@ -3,12 +3,15 @@ import { csrf, leave, on, say } from "./page.js";
 import * as gallery from "./gallery.js";
 import "./pictures.js";
 import { about, compare, named, show } from "./inspector.js";
+import { openSigning } from "./signing.js";
 
 const page = document.getElementById("slide");
 const id = Number(page.dataset.slide);
 const mayLabel = page.dataset.open === "true";
 let version = Number(page.dataset.version);
 const revision = Number(page.dataset.revision);
+// What this page was made from: the server changes nothing on behalf of a page of another state of the database.
+const { identity } = page.dataset;
 const dialog = (name) => document.getElementById(`d-${name}`);
 const button = (name) => document.querySelector(`:is(.dock, .slidehead, .signing) [data-do="${name}"]`);
 
@@ -34,7 +37,7 @@ function dragging(cells) {
 
 async function post(path, told) {
   const answer = await fetch(`/slides/${id}/${path}`, {
-    method: "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf }, body: JSON.stringify(told),
+    method: "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf }, body: JSON.stringify({ ...told, identity }),
   });
   leave(answer.status);
   return { ok: answer.ok, status: answer.status, told: await answer.json().catch(() => ({ words: "That did not work." })) };
@@ -49,19 +52,22 @@ function putInPlace(told) {
   }
   gallery.recount();
   document.getElementById("panel").innerHTML = told.panel;
+  document.getElementById("sheet").innerHTML = told.sheet;
   for (const [name, can] of [["undo", told.can_undo], ["redo", told.can_redo]]) if (button(name)) button(name).disabled = !can;
   sayLeft(told.doubtful);
   show();
 }
 
 async function look() {
-  const answer = await fetch(`/slides/${id}/changes?since=${version}`, { headers: { "X-Background": "1" } });
+  const answer = await fetch(`/slides/${id}/changes?since=${version}&identity=${identity}`, { headers: { "X-Background": "1" } });
   leave(answer.status);
+  if (answer.status === 404) conflict("This slide was removed from the database. Go back to the board.");
   if (!answer.ok) return null;
   const told = await answer.json();
   await atRest;
-  if (told.revision !== revision) {
-    try { sessionStorage.news = "New pictures came: this is the slide as it is now."; } catch { /* unsaid, but shown */ }
+  if (told.identity !== identity) {
+    const why = told.revision === revision ? "The database was restored" : "New pictures came";
+    try { sessionStorage.news = `${why}: this is the slide as it is now.`; } catch { /* unsaid, but shown */ }
     location.reload();
     return null;
   }
@@ -83,9 +89,11 @@ function lookSoon() {
 
 /** While there is nothing to show yet: another page once there is. */
 async function lookWhetherThere() {
-  const answer = await fetch(`/slides/${id}/changes?since=0`, { headers: { "X-Background": "1" } });
+  const answer = await fetch(`/slides/${id}/changes?since=0&identity=${identity}`, { headers: { "X-Background": "1" } });
   leave(answer.status);
-  if (answer.ok && (await answer.json()).state !== page.dataset.state) location.reload();
+  if (!answer.ok) return;
+  const told = await answer.json();
+  if (told.state !== page.dataset.state || told.identity !== identity) location.reload();
 }
 
 function conflict(words) {
@@ -168,7 +176,7 @@ function zoom() {
   const cell = gallery.inFocus();
   if (!cell) return;
   const picture = document.getElementById("zoomed");
-  picture.src = `/cells/${gallery.idOf(cell)}/picture`;
+  picture.src = gallery.pictureOf(cell);
   picture.alt = `Cell ${cell.dataset.n}`;
   document.getElementById("zoomtext").textContent = `Cell ${cell.dataset.n}: ${named(gallery.groupOf(cell), cell.dataset.kind)}`;
   if (!dialog("zoom").open) dialog("zoom").showModal();
@@ -195,7 +203,7 @@ async function mark() {
   if (page.dataset.mark !== "true" || !cell) return;
   const wanted = !cell.classList.contains("reference");
   const answer = await fetch(`/cells/${gallery.idOf(cell)}/reference`, {
-    method: "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf }, body: JSON.stringify({ wanted }),
+    method: "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf }, body: JSON.stringify({ wanted, identity }),
   });
   leave(answer.status);
   const told = await answer.json();
@@ -218,6 +226,18 @@ function settle(name, path, told) {
   }, { once: true });
 }
 
+async function sign() {
+  const overtaken = async (words) => { await look(); conflict(words ?? "Another user changed this slide just now: look at what is there, then sign."); };
+  const seen = version; // what comes while the dialog is open, the dialog does not show
+  await openSigning({
+    address: `/slides/${id}/signing`, version: seen,
+    send: (typed) => post("sign", { revision, version: seen, ...typed }),
+    signed: () => location.reload(),
+    overtaken,
+    refused: (status, words) => { leave(status); say(words ?? "That did not work."); },
+  });
+}
+
 let several = false;
 function chooseSeveral(wanted) {
   several = wanted;
@@ -227,7 +247,7 @@ function chooseSeveral(wanted) {
 
 function retry() {
   ask(async () => {
-    const answer = await post("retry", {});
+    const answer = await post(`retry?identity=${identity}`, {});
     if (answer.ok || answer.status === 409) location.reload(); else say(answer.told.words);
   });
 }
@@ -235,10 +255,10 @@ function retry() {
 const acts = {
   retry, several: () => chooseSeveral(!several),
   undo: () => turn("undo"), redo: () => turn("redo"), confirm, kinds: askKind, help: () => dialog("help").showModal(), reference: mark,
-  next: () => { const there = gallery.nextDoubtful(gallery.inFocus()); if (there) gallery.focus(there); else say("Nothing left to look at."); },
+  next: () => { const there = gallery.nextDoubtful(gallery.inFocus()); if (there) gallery.focus(there); else say("Review complete."); },
   clear: () => relabel(gallery.inHand(), null),
   following: () => { const there = document.getElementById("next"); if (there) location.assign(there.href); else say("No other slide waits for a review."); },
-  sign: () => { if (button("sign")) ask(async () => settle("sign", "sign", () => ({ revision, version }))); },
+  sign: () => { if (button("sign")) ask(sign); },
   amend: () => { if (button("amend")) settle("amend", "amend", () => ({ reason: document.getElementById("reason").value })); },
 };
 
@@ -384,10 +404,8 @@ document.addEventListener("click", (event) => {
 function sayLeft(doubtful) {
   const left = document.getElementById("left");
   if (!field || left.dataset.open !== "true") { left.hidden = true; return; }
-  left.firstElementChild.textContent = doubtful ? `${doubtful} to look at` : "Nothing left to look at";
+  left.firstElementChild.textContent = doubtful ? `${doubtful} to review` : "Review complete";
   left.classList.toggle("done", !doubtful);
-  const there = document.getElementById("signleft");
-  if (there) there.textContent = doubtful ? `${doubtful} doubtful cells have not been looked at.` : "";
 }
 sayLeft(Number(document.getElementById("left").dataset.doubtful));
 
@@ -415,4 +433,4 @@ on("open", () => { if (field) lookSoon(); else location.reload(); });
 try { if (sessionStorage.news) { say(sessionStorage.news); delete sessionStorage.news; } } catch { /* as above */ }
 // An event may be lost; looking now and then finds what it told.
 setInterval(() => { if (document.hidden) return; if (field) lookSoon(); else ask(lookWhetherThere); }, 30_000);
-if (mayLabel) post("hold", {});
+if (mayLabel) post("hold", {}).then((answer) => { if (answer.status === 409) conflict(answer.told.words); });

@@ -88,7 +88,7 @@ def work(browser: Browser, address: str) -> None:
     jonas = signed_in(browser, address, "jonas", "light", WINDOW)
     open_slide(jonas, address, "S-0001")
     jonas.keyboard.press("g")
-    jonas.click("#d-sign[open] button[value=yes]")
+    jonas.click("#d-sign[open] button.primary")
     jonas.wait_for_function("() => document.querySelector('.state')?.textContent.includes('signed')")
     jonas.context.close()
     maria = signed_in(browser, address, "maria", "light", WINDOW)

@@ -23,6 +23,7 @@ PROGRAM = Path(__file__).parents[2] / "deploy" / "compile_engines.py"
 @pytest.fixture
 def engines(tmp_path, monkeypatch):
     monkeypatch.setenv("WNET_VAR", str(tmp_path / "var"))
+    monkeypatch.setenv("WNET_PRECISION", "int8")
     return tmp_path / "var" / "engines"
 
 
@@ -65,7 +66,25 @@ def made(engines):
     return make
 
 
-def test_int8_of_the_bundle_that_serves_is_asked_for(compile_engines, asked, capfd):
+def test_nothing_is_compiled_for_the_reference_precision(compile_engines, asked, capfd, monkeypatch):
+    monkeypatch.delenv("WNET_PRECISION")
+    assert compile_engines.main() == 0
+    assert asked == []
+    assert capfd.readouterr().out == "nothing is compiled: WNET_PRECISION=fp32 needs no compiled form\n"
+    assert not compile_engines.idled
+
+
+@pytest.mark.parametrize(("processor", "wanted"), [("bf16", ["bf16", "int8"]), ("fp32", ["int8"])])
+def test_a_race_compiles_what_may_win_on_this_processor(compile_engines, asked, monkeypatch, processor, wanted):
+    from worker.engines import openvino
+
+    monkeypatch.setenv("WNET_PRECISION", "auto")
+    monkeypatch.setattr(openvino, "native_precision", lambda: processor)
+    assert compile_engines.main() == 0
+    assert asked == [["build", str(shipped_bundle()), "--precision", one] for one in wanted]
+
+
+def test_int8_of_the_bundle_that_serves_is_asked_for_where_it_is_chosen(compile_engines, asked, capfd):
     assert compile_engines.main() == 0
     assert asked == [["build", str(shipped_bundle()), "--precision", "int8"]]
     assert compile_engines.idled
@@ -117,12 +136,21 @@ def test_settings_and_bundles_that_cannot_be_used_are_one_sentence(compile_engin
     assert asked == []
 
 
-def test_without_the_extra_it_is_one_sentence(compile_engines, capfd, monkeypatch):
+def test_without_the_extra_it_is_one_sentence_with_the_line_that_installs_it(compile_engines, capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nncf", None)
     monkeypatch.setitem(sys.modules, "engine_build.cli", None)
     assert compile_engines.main() == 0
     said = capfd.readouterr()
-    assert "pip install '.[engines]' makes int8, which may be faster" in said.out
+    assert said.out.startswith("nothing is compiled (nncf not installed): ")
+    assert said.out.endswith(" -m pip install -c constraints.txt --editable '.[engines]'\n")
     assert said.err == ""
+
+
+def test_bfloat16_needs_no_nncf(compile_engines, asked, monkeypatch):
+    monkeypatch.setenv("WNET_PRECISION", "bf16")
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    assert compile_engines.main() == 0
+    assert asked == [["build", str(shipped_bundle()), "--precision", "bf16"]]
 
 
 def test_a_fault_is_told_and_does_not_end_the_service(compile_engines, capfd, monkeypatch):
@@ -130,7 +158,7 @@ def test_a_fault_is_told_and_does_not_end_the_service(compile_engines, capfd, mo
     assert compile_engines.main() == 0
     said = capfd.readouterr()
     assert "ZeroDivisionError" in said.err
-    assert said.out == "nothing is compiled: a fault of this program, told above\n"
+    assert said.out == "nothing is compiled: a fault of this program; its traceback is above\n"
 
 
 def test_what_it_makes_is_verified_and_the_second_start_finds_it(

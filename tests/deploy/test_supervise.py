@@ -85,3 +85,33 @@ def test_nothing_is_reported_while_everything_stops(options, supervise):
     options.mood = supervise.SupervisorStates.SHUTDOWN
     ended(options, killed)
     assert options.reported == []
+
+
+def test_a_precision_that_nothing_here_can_compile_is_one_sentence_and_no_start(
+    supervise, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setenv("WNET_VAR", str(tmp_path / "var"))
+    monkeypatch.setenv("WNET_PRECISION", "int8")
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    monkeypatch.setattr(supervise.ForeverSupervisor, "main", lambda _: pytest.fail("it started"))
+    assert supervise.main() == 2
+    (sentence,) = capfd.readouterr().err.splitlines()
+    assert sentence.startswith("cannot start: WNET_PRECISION=int8 needs a compiled form, which takes packages")
+    assert sentence.endswith("(nncf): " + f"{sys.executable} -m pip install -c constraints.txt --editable '.[engines]'")
+
+
+@pytest.mark.parametrize(("name", "value"), [("WNET_PRECISION", "fp32"), ("WNET_COMPILE", "false")])
+def test_what_needs_no_compiling_starts_without_its_packages(supervise, tmp_path, monkeypatch, name, value):
+    from smear.settings import load_settings
+
+    monkeypatch.setenv("WNET_VAR", str(tmp_path / "var"))
+    monkeypatch.setenv("WNET_PRECISION", "int8")
+    monkeypatch.setenv(name, value)
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    supervise._check_chosen_precision(load_settings())
+
+
+def test_make_run_installs_nothing_that_compiles():
+    lines = (PROJECT / "Makefile").read_text().splitlines()
+    recipe = lines[lines.index(next(line for line in lines if line.startswith("$(VENV)/.running:"))) :][:4]
+    assert "\t@$(INSTALL) ." in recipe

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from review.app import create_app
 from review.desk import Desk, make_desk
 from review.passwords import Passwords
+from review.serving import configuration
 from smear.settings import Settings
 from smear.store import Store
 
@@ -64,6 +65,20 @@ def client(app: FastAPI) -> Callable[..., Client]:
 
 
 @pytest.fixture
+def either_client(store: Store, settings: Settings, quick_passwords: Passwords) -> Callable[[str], Client]:
+    """either_client(name): as `client`, on SQLite and on PostgreSQL (fixture `store`)."""
+    add_people(store, quick_passwords)
+    app = create_app(make_desk(store, settings, quick_passwords, LOOSE), settings)
+
+    def make(name: str) -> Client:
+        made = Client(app, base_url="http://127.0.0.1")
+        assert made.sign_in(name).status_code == 303
+        return made
+
+    return make
+
+
+@pytest.fixture
 def slide(desk: Desk, sample_pictures: list[Path]) -> int:
     """A classified slide of 120 cells with pictures; its number."""
     return add_slide(desk.store, "S-0001", pictures=desk.pictures, files=sample_pictures)
@@ -83,6 +98,20 @@ def cells_of(desk: Desk) -> Callable[[int], list[int]]:
     return ask
 
 
+@pytest.fixture
+def digests_of(desk: Desk) -> Callable[[int], list[str]]:
+    """digests_of(slide): the SHA-256 of its cells' pictures, in the order of the cells' rows."""
+    from sqlmodel import select
+
+    from smear.tables import CellRow
+
+    def ask(slide: int) -> list[str]:
+        with desk.store.read() as session:
+            return list(session.exec(select(CellRow.sha256).where(CellRow.slide == slide).order_by(CellRow.id)))
+
+    return ask
+
+
 # --- a real port, a real browser -------------------------------------------------------------------------------------
 
 
@@ -92,9 +121,7 @@ def address(app: FastAPI) -> Iterator[str]:
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
     bound.listen(64)
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="on")
-    )
+    server = uvicorn.Server(configuration(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     deadline = time.monotonic() + 20

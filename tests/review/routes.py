@@ -3,13 +3,15 @@
 import re
 
 
+IDENTITY = "0" * 32
 BODIES = {
-    "/slides/{slide}/labels": {"cells": [1], "label": "basophil", "revision": 1, "version": 0},
-    "/slides/{slide}/undo": {"revision": 1, "version": 0},
-    "/slides/{slide}/redo": {"revision": 1, "version": 0},
-    "/slides/{slide}/sign": {"revision": 1, "version": 99},
-    "/slides/{slide}/amend": {"reason": "because it is"},
-    "/cells/{cell}/reference": {"wanted": True},
+    "/slides/{slide}/labels": {"cells": [1], "label": "basophil", "revision": 1, "version": 0, "identity": IDENTITY},
+    "/slides/{slide}/undo": {"revision": 1, "version": 0, "identity": IDENTITY},
+    "/slides/{slide}/redo": {"revision": 1, "version": 0, "identity": IDENTITY},
+    "/slides/{slide}/sign": {"revision": 1, "version": 99, "identity": IDENTITY},
+    "/slides/{slide}/hold": {"identity": IDENTITY},
+    "/slides/{slide}/amend": {"reason": "because it is", "identity": IDENTITY},
+    "/cells/{cell}/reference": {"wanted": True, "identity": IDENTITY},
 }
 
 
@@ -19,4 +21,4 @@ def every_route(app):
 
 
 def filled(path):
-    return re.sub(r"\{label\}", "neutrophil", re.sub(r"\{(slide|cell|user|number)\}", "1", path))
+    return re.sub(r"\{digest\}", "0" * 64, re.sub(r"\{(slide|cell|user|number)\}", "1", path))

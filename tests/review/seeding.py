@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from review.passwords import Passwords
+from review.slide import Rules
 from smear.cells import CELL_TYPES
 from smear.differential import differential
 from smear.flags import flags
@@ -25,6 +26,7 @@ from smear.tables import (
     SlideRow,
     SourceRow,
     key,
+    new_identity,
     utc_now,
 )
 
@@ -38,6 +40,9 @@ PEOPLE = {
 }
 #: A mix like blood's, in which nothing is flagged.
 MIX = ["neutrophil"] * 6 + ["lymphocyte"] * 3 + ["monocyte"]
+
+
+RULES = Rules(ADULT, 50, 100, 0.9, "test 0")
 
 
 def add_people(store: Store, passwords: Passwords) -> dict[str, int]:
@@ -155,9 +160,10 @@ def add_many(store: Store, n: int) -> None:
             slides,
         )
         connection.execute(
-            text("INSERT INTO revisions (id, slide, number, state, sidecar, attempts, token, beat, arrived_at)"
-                 " VALUES (:r, :i, 1, :st, :sc, 1, 1, 0, :t)"),
-            [{"r": first + k, "i": s["i"], "st": states[k % 100], "sc": f'{{"order_id": "A-{k:08}"}}', "t": s["t"]}
+            text("INSERT INTO revisions (id, slide, number, identity, state, sidecar, attempts, token, beat,"
+                 " arrived_at) VALUES (:r, :i, 1, :u, :st, :sc, 1, 1, 0, :t)"),
+            [{"r": first + k, "u": new_identity(), "i": s["i"], "st": states[k % 100],
+              "sc": f'{{"order_id": "A-{k:08}"}}', "t": s["t"]}
              for k, s in enumerate(slides, start=1)],
         )  # fmt: skip
         connection.execute(

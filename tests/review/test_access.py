@@ -16,14 +16,12 @@ HTML = {"accept": "text/html"}
 
 
 def kept_cell(desk, slide, data):
-    """The number of a new cell of a slide, whose picture is kept with these bytes."""
+    """The SHA-256 of a new cell of a slide, whose picture is kept with these bytes."""
     digest = hashlib.sha256(data).hexdigest()
     desk.pictures.put(digest, data)
     with desk.store.write() as session:
-        cell = CellRow(slide=slide, sha256=digest)
-        session.add(cell)
-        session.flush()
-        return cell.id
+        session.add(CellRow(slide=slide, sha256=digest))
+    return digest
 
 
 # --- nobody, and those who may not -----------------------------------------------------------------------------------
@@ -133,7 +131,7 @@ def test_nobody_undoes_what_another_did(client, slide, cells_of, desk):
 @pytest.mark.parametrize("number", ["0", "-1", "999999", "99999999999999999999", "1.5", "x", "1%00"])
 def test_numbers_that_are_none_of_ours_are_not_there(client, slide, number):
     vera = client("vera")
-    for path in (f"/cells/{number}/picture", f"/slides/{number}", f"/slides/{slide}?revision={number}"):
+    for path in (f"/pictures/{number}", f"/slides/{number}", f"/slides/{slide}?revision={number}"):
         assert vera.get(path).status_code in {404, 422}, path
 
 
@@ -141,9 +139,9 @@ def test_numbers_that_are_none_of_ours_are_not_there(client, slide, number):
 
 
 @pytest.mark.parametrize("path", [
-    "/cells/../../etc/passwd/picture", "/cells/..%2f..%2fetc%2fpasswd/picture", "/static/../app.py",
+    "/pictures/../../etc/passwd", "/pictures/..%2f..%2fetc%2fpasswd", "/static/../app.py",
     "/static/%2e%2e/app.py", "/static/..%2f..%2fsmear/settings.py", "/static//etc/passwd", "/static/%00",
-    "/references/..%2f..%2fvar/0/picture", "/references/neutrophil/-1/picture", "/references/neutrophil/99/picture",
+    "/references/..%2f..%2fvar/picture", "/references/neutrophil/picture", f"/references/{'0' * 64}/picture",
 ])  # fmt: skip
 def test_no_path_of_a_request_reaches_the_file_system(client, path):
     answer = client("vera").get(path)
@@ -152,56 +150,76 @@ def test_no_path_of_a_request_reaches_the_file_system(client, path):
     assert "import" not in answer.text
 
 
-def test_a_picture_is_served_as_a_picture_or_not_at_all(client, desk, slide, cells_of):
+def test_a_picture_is_served_as_a_picture_or_not_at_all(client, desk, slide, digests_of):
     vera = client("vera")
-    answer = vera.get(f"/cells/{cells_of(slide)[0]}/picture")
+    digest = digests_of(slide)[0]
+    answer = vera.get(f"/pictures/{digest}")
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"].startswith("private")
     assert answer.headers["vary"] == "Cookie"
-    # Also at the second look, its content remembered; and neither to a stranger nor after its file was spoilt.
-    assert vera.get(f"/slides/{slide}").status_code == 200
-    assert vera.get(f"/cells/{cells_of(slide)[0]}/picture").content == answer.content
-    assert client().get(f"/cells/{cells_of(slide)[0]}/picture").status_code == 401
-    kept = desk.pictures._path(desk.digests[cells_of(slide)[0]])
+    assert hashlib.sha256(answer.content).hexdigest() == digest
+    # Neither to a stranger nor after its file was spoilt.
+    assert client().get(f"/pictures/{digest}").status_code == 401
+    kept = desk.pictures._path(digest)
     kept.write_bytes(kept.read_bytes()[:-1])
-    spoilt = vera.get(f"/cells/{cells_of(slide)[0]}/picture")
+    spoilt = vera.get(f"/pictures/{digest}")
     assert (spoilt.status_code, spoilt.json()["words"]) == (404, "This picture is damaged on disk.")
     for data in (
         b"<html><script>alert(1)</script>",
         b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>',
         b"",
     ):
-        number = kept_cell(desk, slide, data)
-        answer = vera.get(f"/cells/{number}/picture")
+        digest = kept_cell(desk, slide, data)
+        answer = vera.get(f"/pictures/{digest}")
         assert (answer.status_code, answer.json()["words"]) == (404, "This file is no picture.")
-        assert vera.get(f"/pictures?cells={number}").json() == {str(number): None}
+        assert vera.get(f"/pictures?digests={digest}").json() == {digest: None}
 
 
-def test_many_pictures_at_once_are_the_very_bytes_of_each_and_as_well_guarded(client, desk, slide, cells_of):
-    vera, ids = client("vera"), cells_of(slide)
-    address = f"/pictures?cells={','.join(map(str, ids[:64]))}"
+def test_a_picture_that_no_cell_shows_is_served_to_nobody(client, desk):
+    data = b"\xff\xd8\xff a picture of a slide that was purged"
+    digest = hashlib.sha256(data).hexdigest()
+    desk.pictures.put(digest, data)
+    ada = client("ada")
+    assert ada.get(f"/pictures/{digest}").status_code == 404
+    assert ada.get(f"/pictures?digests={digest}").json() == {digest: None}
+
+
+def test_many_pictures_at_once_are_the_very_bytes_of_each_and_as_well_guarded(client, desk, slide, digests_of):
+    vera, digests = client("vera"), digests_of(slide)
+    address = f"/pictures?digests={','.join(digests[:64])}"
     answer = vera.get(address)
     assert answer.headers["cache-control"].startswith("private")
     assert answer.headers["vary"] == "Cookie"
     told = answer.json()
-    assert list(told) == [str(cell) for cell in ids[:64]]
-    for cell in ids[:64]:
-        one = vera.get(f"/cells/{cell}/picture")
-        start, _, coded = told[str(cell)].partition(",")
+    assert list(told) == digests[:64]
+    for digest in digests[:64]:
+        one = vera.get(f"/pictures/{digest}")
+        start, _, coded = told[digest].partition(",")
         assert (start, base64.b64decode(coded)) == (f"data:{one.headers['content-type']};base64", one.content)
-    assert vera.get("/pictures?cells=999999999,999999999999999999").json() == {"999999999": None}
+    assert vera.get(f"/pictures?digests={'0' * 64}").json() == {"0" * 64: None}
     assert client().get(address).status_code == 401
-    for wrong in ("", "0", "-1", "1,", ",1", "1;2", "../1", "1e3", ",".join(["1"] * 65), "9" * 19):
-        assert vera.get("/pictures", params={"cells": wrong}).status_code == 422
+    one = digests[0]
+    for wrong in (
+        "",
+        "0",
+        one[1:],
+        f"{one},",
+        f",{one}",
+        f"{one};{one}",
+        f"../{one}",
+        one.upper(),
+        ",".join([one] * 65),
+    ):
+        assert vera.get("/pictures", params={"digests": wrong}).status_code == 422
     assert vera.get("/pictures").status_code == 422
-    assert vera.get(f"/slides/{slide}").status_code == 200  # contents are remembered from here on
-    desk.pictures.delete(desk.digests[ids[1]])
-    assert [url is None for url in vera.get(f"/pictures?cells={ids[0]},{ids[1]}").json().values()] == [False, True]
+    desk.pictures.delete(digests[1])
+    told = vera.get(f"/pictures?digests={digests[0]},{digests[1]}").json()
+    assert [url is None for url in told.values()] == [False, True]
 
 
-def test_pictures_too_large_to_go_together_are_left_to_be_asked_for_singly(client, desk, slide, cells_of):
-    ids = [kept_cell(desk, slide, b"BM" + bytes([n]) * 2_500_000) for n in range(3)]
+def test_pictures_too_large_to_go_together_are_left_to_be_asked_for_singly(client, desk, slide):
+    digests = [kept_cell(desk, slide, b"BM" + bytes([n]) * 2_500_000) for n in range(3)]
     vera = client("vera")
-    assert list(vera.get(f"/pictures?cells={','.join(map(str, ids))}").json()) == [str(ids[0])]
-    assert len(vera.get(f"/cells/{ids[1]}/picture").content) == 2_500_002
+    assert list(vera.get(f"/pictures?digests={','.join(digests)}").json()) == [digests[0]]
+    assert len(vera.get(f"/pictures/{digests[1]}").content) == 2_500_002

@@ -94,11 +94,12 @@ def test_no_write_is_taken_without_this_sessions_token(app, client, slide):
 ])  # fmt: skip
 def test_a_request_from_another_site_is_refused_even_with_the_token(client, slide, headers):
     maria = client("maria")
-    answer = maria.post(f"/slides/{slide}/hold", headers={"x-csrf-token": maria.csrf} | headers)
+    told = {"identity": maria.identity(f"/slides/{slide}/hold")}
+    answer = maria.post(f"/slides/{slide}/hold", json=told, headers={"x-csrf-token": maria.csrf} | headers)
     assert answer.status_code == 403
     assert (
         maria.post(
-            f"/slides/{slide}/hold", headers={"x-csrf-token": maria.csrf, "origin": "http://127.0.0.1"}
+            f"/slides/{slide}/hold", json=told, headers={"x-csrf-token": maria.csrf, "origin": "http://127.0.0.1"}
         ).status_code
         == 200
     )

@@ -40,12 +40,12 @@ def test_a_slide_is_reviewed_undone_signed_and_amended_by_keyboard_alone(new_pag
     page.keyboard.press("Enter")
     page.wait_for_selector(".cell.current")
     assert (counted(page, "neutrophil"), counted(page, "eosinophil")) == (72, 0)
-    assert page.inner_text("#left").startswith("2 to look at")
+    assert page.inner_text("#left").startswith("2 to review")
 
     page.keyboard.press("2")  # the least certain neutrophil is an eosinophil
     wait_for_count(page, "eosinophil", 1)
     assert counted(page, "neutrophil") == 71
-    assert "1 to look at" in page.inner_text("#left")
+    assert "1 to review" in page.inner_text("#left")
     assert page.locator(".group[data-label=eosinophil] .cell").count() == 1
 
     page.keyboard.press("z")
@@ -73,6 +73,7 @@ def test_a_slide_is_reviewed_undone_signed_and_amended_by_keyboard_alone(new_pag
     page.wait_for_selector(".tag.kind >> text=band")
     page.keyboard.press("g")
     page.wait_for_selector("#d-sign[open]")
+    page.keyboard.press("Tab")  # from Cancel to Sign
     page.keyboard.press("Enter")
     page.wait_for_selector(".notice.signed")
     with desk.store.read() as session:
@@ -99,6 +100,7 @@ def test_a_slide_is_reviewed_undone_signed_and_amended_by_keyboard_alone(new_pag
     page.wait_for_function("() => document.querySelector('#slide').dataset.version > 8")
     page.keyboard.press("g")
     page.wait_for_selector("#d-sign[open]")
+    page.keyboard.press("Tab")  # from Cancel to Sign
     page.keyboard.press("Enter")
     page.wait_for_selector(".notice.signed")
     assert "signed the amendment" in page.inner_text(".signing")
@@ -235,7 +237,7 @@ def test_every_picture_is_there_and_reference_cells_stand_beside(new_page, slide
     page.wait_for_function(
         """(n) => {
             const refs = document.querySelectorAll('#i-refs .refs img');
-            if (refs.length === n) refs[0].src = '/cells/999999/picture';
+            if (refs.length === n) refs[0].src = '/pictures/' + '0'.repeat(64);
             return refs.length === n - 1;
         }""",
         arg=there,
@@ -356,7 +358,7 @@ def test_nobody_is_shut_out(new_page, desk, slide, address, scheme, size):
     how = {"color_scheme": scheme, "viewport": {"width": width, "height": height}, "bypass_csp": True}
     page = new_page("jonas", **how)
     found = {}
-    for path in ("/", f"/slides/{slide}", "/audit", "/password"):
+    for path in ("/", f"/slides/{slide}", "/audit", "/audit/1", "/references?label=outside", "/password"):
         page.goto(address + path)
         page.wait_for_load_state("load")
         page.wait_for_timeout(400)
@@ -385,3 +387,45 @@ def test_nothing_scrolls_sideways_on_a_tablet_or_a_small_screen(new_page, desk, 
             page.goto(address + path)
             page.wait_for_load_state("load")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, path)
+
+
+def test_a_page_whose_slide_was_purged_says_so_and_changes_nothing(new_page, desk, slide, address, sample_pictures):
+    from worker.forgetting import remove
+
+    page = new_page("maria")
+    page.goto(f"{address}/slides/{slide}")
+    page.wait_for_selector(".cell.current")
+    page.route("**/events", lambda route: route.abort())
+    page.wait_for_timeout(500)  # the page has said that it has the slide
+    with desk.store.write() as session:
+        remove(session, [slide])
+    other = add_slide(desk.store, "S-OTHER", pictures=desk.pictures, files=sample_pictures)
+    page.keyboard.press("3")
+    page.wait_for_selector("#conflict:not([hidden])")
+    assert "removed from the database" in page.inner_text("#conflict")
+    with desk.store.read() as session:
+        assert session.exec(select(LabelRow)).all() == []
+    page.goto(f"{address}/slides/{other}")
+    page.wait_for_function("() => [...document.querySelectorAll('.cell img')].every((one) => one.src)")
+    shown = page.evaluate("() => document.querySelector('.cell').dataset.sha256")
+    got = page.evaluate("""async (sha) => {
+        const bytes = await (await fetch(`/pictures/${sha}`)).arrayBuffer();
+        const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+        return [...digest].map((one) => one.toString(16).padStart(2, '0')).join('');
+    }""", shown)  # fmt: skip
+    assert got == shown
+
+
+def test_a_page_that_was_open_before_a_restore_is_loaded_again_and_says_why(new_page, desk, slide, address):
+    page = new_page("maria")
+    page.goto(f"{address}/slides/{slide}")
+    page.wait_for_selector(".cell.current")
+    with desk.store.write() as session:
+        session.exec(select(RevisionRow)).one().identity = "f" * 32
+    page.keyboard.press("3")
+    page.wait_for_selector(".toast >> text=The database was restored")
+    with desk.store.read() as session:
+        assert session.exec(select(LabelRow)).all() == []
+    page.wait_for_selector(".cell.current")
+    page.keyboard.press("3")
+    wait_for_count(page, "basophil", 1)

@@ -1,5 +1,6 @@
 """What is kept for how long, who is told what at first start, and that events are found by level."""
 
+import json
 import os
 import socket
 import time
@@ -23,16 +24,16 @@ def test_old_pictures_go_but_those_of_labelled_and_reference_cells(client, desk,
     jonas.label(slide, ids[2:3], "eosinophil", 2)
     assert jonas.write(f"/cells/{ids[2]}/reference", json={"wanted": True}).status_code == 200
     assert jonas.write(f"/cells/{ids[3]}/reference", json={"wanted": True}).status_code == 409  # nobody has named it
-    assert f"/cells/{ids[2]}/picture" in jonas.get("/references?label=eosinophil").text
     with desk.store.read() as session:
         digests = [session.get(CellRow, cell).sha256 for cell in ids]
+    assert f"/pictures/{digests[2]}" in jonas.get("/references?label=eosinophil").text
     assert labelled(desk.store, digests) == {digests[0], digests[2]}
     long_ago = time.time() - 200 * 86_400
     for path in settings.pictures_folder.glob("*/*"):
         os.utime(path, (long_ago, long_ago))
     assert purge_old(desk.store, settings) == 118
-    assert jonas.get(f"/cells/{ids[0]}/picture").status_code == 200
-    answer = jonas.get(f"/cells/{ids[5]}/picture")
+    assert jonas.get(f"/pictures/{digests[0]}").status_code == 200
+    answer = jonas.get(f"/pictures/{digests[5]}")
     assert (answer.status_code, answer.json()["words"]) == (404, "This picture is no longer kept.")
     assert purge_slide(desk.store, settings, slide, "the patient asked for it") == 2
     with desk.store.read() as session:
@@ -136,5 +137,10 @@ def test_the_command_line_adds_people_and_verifies_the_audit(desk, settings, mon
     head = said.out.split()[-1]
     assert run("verify-audit", "--expect", head, "--json")[0] == 0
     assert run("verify-audit", "--expect", "0" * 64)[0] == 1
+    add_slide(desk.store, "S-1", cells=[], state="signed")
+    code, said = run("verify-audit")
+    assert (code, said.out) == (1, "broken: slide S-1, revision 1 is signed, and no line of the audit says so\n")
+    code, said = run("verify-audit", "--json")
+    assert (code, set(json.loads(said.out))) == (1, {"lines", "head", "problem"})
     code, said = run("purge-pictures", "--slide", "S-1")
     assert (code, "needs a --reason" in said.err) == (2, True)

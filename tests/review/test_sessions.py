@@ -36,8 +36,8 @@ def test_a_session_that_was_brought_along_is_never_taken_up(client, desk):
         assert before not in repr([row.model_dump() for row in session.exec(select(SessionRow))])
 
 
-def test_a_browser_in_which_somebody_signed_out_shows_no_picture_from_its_store(new_page, slide, cells_of, address):
-    page, picture = new_page("maria"), f"/cells/{cells_of(slide)[0]}/picture"
+def test_a_browser_in_which_somebody_signed_out_shows_no_picture_from_its_store(new_page, slide, digests_of, address):
+    page, picture = new_page("maria"), f"/pictures/{digests_of(slide)[0]}"
     ask = f"fetch('{picture}').then((answer) => answer.status)"
     assert [page.evaluate(ask) for _ in range(2)] == [200, 200]
     page.click("details.who summary")

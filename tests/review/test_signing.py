@@ -50,8 +50,8 @@ def test_the_second_signature_is_another_persons_and_the_last(client, desk, slid
     maria, jonas = client("maria"), client("jonas")
     assert maria.write(f"/slides/{slide}/sign", json={"revision": 1, "version": 0}).status_code == 200
     answer = maria.write(f"/slides/{slide}/sign", json={"revision": 1, "version": 1})
-    assert (answer.status_code, answer.json()["words"]) == (409, "The second signature is another person's.")
-    assert "Give the second signature" in jonas.get(f"/slides/{slide}").text
+    assert (answer.status_code, answer.json()["words"]) == (409, "Another person countersigns.")
+    assert "Countersign <kbd>" in jonas.get(f"/slides/{slide}").text
     assert jonas.write(f"/slides/{slide}/sign", json={"revision": 1, "version": 1}).status_code == 200
     assert maria.write(f"/slides/{slide}/sign", json={"revision": 1, "version": 2}).status_code == 409
     first, second = signatures(desk)

@@ -22,3 +22,8 @@ def test_every_module_of_smear_imports_without_a_heavy_runtime():
     loaded = set(done.stdout.split())
     assert "numpy" in loaded
     assert not loaded & {*HEAVY, "worker", "trainer", "engine_build", "review"}
+
+
+def test_what_runs_a_slide_needs_no_scipy():
+    code = "import sys, smear.differential, smear.correction, smear.paired; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

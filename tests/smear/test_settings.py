@@ -61,6 +61,11 @@ def _no_env_file(tmp_path, monkeypatch):
         ("WNET_REOPEN_DAYS", "1000000"),
         ("WNET_REOPEN_DAYS", "inf"),
         ("WNET_SESSION_MINUTES", "1e300"),
+        ("WNET_REVIEW_PROXY", "*"),
+        ("WNET_REVIEW_PROXY", "nginx"),
+        ("WNET_REVIEW_PROXY", "10.0.0.1/24"),
+        ("WNET_REVIEW_PROXY", "127.0.0.1;10.0.0.1"),
+        ("WNET_REVIEW_PROXY", "127.0.0.1:80"),
     ],
 )
 def test_a_wrong_variable_is_one_sentence_that_names_it(monkeypatch, variable, value):
@@ -139,6 +144,15 @@ def test_settings_do_not_change():
 def test_drop_folders_are_paths_or_named_paths(monkeypatch, drop, sources):
     monkeypatch.setenv("WNET_DROP", drop)
     assert [(s.name, str(s.root)) for s in load_settings().sources] == sources
+
+
+@pytest.mark.parametrize(("proxy", "networks"), [
+    ("", ()), (" , ", ()), ("127.0.0.1", ("127.0.0.1/32", "::ffff:127.0.0.1/128")), ("fd00::/8", ("fd00::/8",)),
+    ("10.0.0.0/24, ::1", ("10.0.0.0/24", "::ffff:10.0.0.0/120", "::1/128")),
+])  # fmt: skip
+def test_proxies_are_addresses_or_networks_and_none_by_default(monkeypatch, proxy, networks):
+    monkeypatch.setenv("WNET_REVIEW_PROXY", proxy)
+    assert load_settings().proxies == networks
 
 
 def test_a_relative_drop_folder_and_a_home_are_made_absolute(monkeypatch, tmp_path):
@@ -273,3 +287,9 @@ def test_one_layout_holds_for_all_sources_and_for_paths(monkeypatch):
     settings = load_settings()
     assert [(s.layout, s.priority) for s in settings.sources] == [("classes", -3)] * 2
     assert settings.layout_of_paths == "classes"
+
+
+def test_a_time_zone_is_an_iana_name_or_is_refused():
+    assert load_settings(timezone="Europe/Berlin").timezone == "Europe/Berlin"
+    with pytest.raises(BadSettings, match=r"WNET_TIMEZONE: 'Berlin' is not an IANA time zone"):
+        load_settings(timezone="Berlin")

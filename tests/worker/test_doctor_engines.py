@@ -19,7 +19,7 @@ VERDICT = Verification(
     reference_class_average=0.99, images_per_second=1000, times_default=2.7, reasons=(),
 )  # fmt: skip
 DIFFERS = VERDICT.model_copy(update={"reasons": ("it gives other types",)})
-PLAN = {"backend": "tensorrt", "precision": "fp16", "runtime": "tensorrt", "version": "11.4.0", "device": "Fake 9000",
+PLAN = {"backend": "tensorrt", "precision": "fp32", "runtime": "tensorrt", "version": "11.4.0", "device": "Fake 9000",
         "compute_capability": "9.0", "verification": VERDICT}  # fmt: skip
 
 
@@ -46,16 +46,26 @@ def store_form(bundle, settings):
 
 
 def test_no_compiled_form_is_nothing_wrong_and_how_to_make_one_is_said(settings, bundle):
-    found = doctor._compiled_forms(settings)
+    found = doctor._compiled_forms(settings.model_copy(update={"precision": "auto"}))
     assert (found.verdict, found.name) == ("good", "compiled forms")
     assert f"none of {bundle.bundle_id} yet: `engine-build build BUNDLE` makes them" in found.found
+
+
+def test_the_reference_precision_needs_no_compiled_form(settings, bundle):
+    found = doctor._compiled_forms(settings)
+    assert (found.verdict, found.found) == ("good", f"none of {bundle.bundle_id}: WNET_PRECISION=fp32 needs none")
+
+
+def test_a_form_of_another_precision_is_not_used_and_the_setting_is_named(settings, store_form):
+    store_form(precision="int8", verification=VERDICT)
+    assert "openvino-int8 (not used: WNET_PRECISION is fp32)" in doctor._compiled_forms(settings).found
 
 
 def test_each_form_is_named_with_whether_it_serves_and_why_not(settings, store_form):
     store_form(precision="int8", verification=VERDICT)
     store_form(precision="bf16")
     store_form(precision="fp32", verification=DIFFERS)
-    found = doctor._compiled_forms(settings)
+    found = doctor._compiled_forms(settings.model_copy(update={"precision": "auto"}))
     assert found.verdict == "good"
     assert "openvino-int8 (verified, 2.7 times as fast as without it)" in found.found
     assert "openvino-bf16 (not verified, so not used)" in found.found
@@ -65,7 +75,7 @@ def test_each_form_is_named_with_whether_it_serves_and_why_not(settings, store_f
 def test_a_form_for_another_processor_or_version_is_told_and_nothing_wrong(settings, store_form):
     store_form(device="abacus", verification=VERDICT)
     store_form(version="2020.1", verification=VERDICT)
-    found = doctor._compiled_forms(settings)
+    found = doctor._compiled_forms(settings.model_copy(update={"precision": "int8"}))
     assert found.verdict == "good"  # other hosts may share this folder
     assert "a processor with abacus, this one has" in found.found
     assert "compiled by OpenVINO 2020.1, here is" in found.found
@@ -179,7 +189,7 @@ def test_what_a_gpu_host_lacks_is_named_and_what_runs_instead(settings, nvidia, 
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        (None, "there is no TensorRT plan of"),
+        (None, "there is no fp32 TensorRT plan of"),
         ({"device": "Other 1"}, "was built for Other 1 (9.0), here is Fake 9000 (9.0): build it again"),
         ({"version": "10.9.0"}, "was built by tensorrt 10.9.0, here is 11.4.0: build it again"),
         ({"runtime": "tensorrt_rtx"}, "was built by tensorrt_rtx, here is tensorrt"),
@@ -201,7 +211,7 @@ def test_why_no_plan_is_used_is_said_with_what_runs_instead(settings, nvidia, st
 def test_a_plan_that_fits_runs(settings, nvidia, store_form, bundle):
     store_form(**PLAN)
     found = doctor._gpu(settings)
-    assert (found.verdict, found.found) == ("good", f"tensorrt-fp16 runs {bundle.bundle_id}")
+    assert (found.verdict, found.found) == ("good", f"tensorrt-fp32 runs {bundle.bundle_id}")
 
 
 def test_with_a_bundle_that_cannot_be_used_neither_is_looked_at(settings, nvidia, monkeypatch, tmp_path):

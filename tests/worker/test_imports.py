@@ -57,3 +57,11 @@ def test_commands_that_classify_nothing_load_no_engine(tmp_path):
         done, loaded = run(tmp_path, *command)
         assert done.returncode == 0, done.stderr
         assert "openvino" not in loaded
+
+
+def test_help_loads_nothing_heavy(tmp_path):
+    heavy = {"openvino", "celery", "kombu", "sqlalchemy", "sqlmodel", "alembic", "scipy", "uvicorn", "jinja2"}
+    for command in (["--help"], ["results", "-h"], ["classify", "-h"], ["--version"]):
+        done, loaded = run(tmp_path, *command)
+        assert done.returncode == 0, done.stderr
+        assert not loaded & heavy, command

@@ -6,6 +6,8 @@ import sys
 import pytest
 from sqlmodel import select
 
+from smear.audit import verify
+from smear.review_tables import AuditRow
 from smear.settings import Source
 from smear.tables import RevisionRow, SourceRow
 from worker import arrivals, ledger
@@ -213,6 +215,20 @@ def test_only_failed_slides_are_retried_and_only_those_named(store, queue_slide)
     assert [row(store, r).state for r in failed] == ["failed", "queued", "failed"]
     assert ledger.retry(store, []) == 0
     assert ledger.retry(store, None) == 2
+
+
+def test_each_slide_that_a_person_retries_has_a_line_in_the_audit(store, queue_slide, monkeypatch):
+    monkeypatch.setattr(ledger, "_AT_ONCE", 2)
+    failed = [queue_slide(store, f"F-{n}") for n in range(3)]
+    for revision in failed:
+        ledger.fail(store, ledger.claim(store, revision, "w"), "why")
+    assert ledger.retry(store, None) == 3
+    with store.read() as session:
+        lines = session.exec(select(AuditRow).order_by(AuditRow.number)).all()
+    assert [(line.action, line.who, line.revision, line.after) for line in lines] == [
+        ("retry", "console", revision, {"state": "queued"}) for revision in failed
+    ]
+    assert verify(store).problem is None
 
 
 def test_a_lost_message_goes_back_into_the_outbox_unless_somebody_has_it(store, queue_slide):

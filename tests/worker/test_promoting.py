@@ -154,3 +154,25 @@ def test_two_bundles_are_compared_on_the_same_pictures(tmp_path):
     assert first["ci95"] == [pytest.approx(-high, abs=1e-6), pytest.approx(-low, abs=1e-6)]
     assert told["class_average"]["difference"] == pytest.approx(0.05)
     assert told["class_average"]["ci95"][0] >= 0
+
+
+def test_the_list_names_engine_and_precision_beside_each_bundle(
+    worker, other, sqlite_store, drop, make_slide, queue_slide, make_work, fake_engine
+):
+    make_slide(drop, "S-1", 4)
+    fake_engine.name = "openvino-int8"
+    make_work(sqlite_store, fake_engine).do(queue_slide(sqlite_store))
+    told = json.loads(worker("models", "list", "--json", WNET_PRECISION="int8").stdout)
+    assert (told["engine"], told["precision"]) == ("auto", "int8")
+    by_name = {one["bundle"]: one["engines"] for one in told["bundles"]}
+    used = [{"backend": "openvino-int8", "engine": "openvino", "precision": "int8", "results": 1}]
+    assert by_name == {serving(sqlite_store)[0]: used, other.bundle_id: []}
+    said = worker("models", "list").stdout
+    assert "Set here: engine auto, precision fp32 (WNET_ENGINE, WNET_PRECISION)" in said
+    assert "openvino int8, 1 result" in said
+
+
+def test_status_names_engine_and_precision_of_this_service(worker, other):
+    told = json.loads(worker("status", "--json", WNET_PRECISION="auto").stdout)
+    assert (told["engine"], told["precision"]) == ("auto", "auto")
+    assert "auto, precision fp32" in worker("status").stdout

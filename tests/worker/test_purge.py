@@ -9,6 +9,7 @@ from sqlmodel import select
 
 from smear.geometry import profile
 from smear.layout import layout
+from smear.review_tables import AuditRow
 from smear.tables import CellRow, DifferentialRow, PictureRow, PredictionRow, RevisionRow, SlideRow, utc_now
 from worker import arrivals, ledger
 from worker import purge as purging
@@ -78,6 +79,9 @@ def test_only_slides_that_are_old_unsigned_and_gone_are_forgotten(store, setting
     ):
         assert count(store, kind) == left
     assert purge(store, settings, 30, dry_run=False).slides == 0
+    with store.read() as session:
+        (line,) = session.exec(select(AuditRow)).all()
+    assert (line.action, line.after) == ("purge slides", {"slides": [1, 2], "cells": 6})
 
 
 def test_a_slide_with_one_revision_that_is_young_or_signed_stays_whole(store, settings, drop, finished):

@@ -1,9 +1,12 @@
 """Suspects and quarantine as rows: counted, acquitted, listed, let go."""
 
 import pytest
+from sqlmodel import select
 
+from smear.audit import verify
 from smear.geometry import profile
 from smear.layout import layout
+from smear.review_tables import AuditRow
 from worker import ledger, quarantine
 from worker.classify import classify
 from worker.models import register
@@ -88,6 +91,11 @@ def test_every_place_of_a_content_is_shown_and_its_slides_are_those_let_go(store
     assert quarantine.entries(store) == []
     assert ledger.to_publish(store, 9) == revisions
     assert ledger.claim(store, revisions[0], "w").attempts == 1
+    with store.read() as session:
+        lines = session.exec(select(AuditRow).order_by(AuditRow.number)).all()
+    assert [line.action for line in lines] == ["release from quarantine", "retry", "retry"]
+    assert lines[0].after == {"pictures": [content]}
+    assert verify(store).problem is None
 
 
 def test_letting_go_of_nothing_queues_nothing(store, recorded):

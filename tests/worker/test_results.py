@@ -6,7 +6,7 @@ from smear.cells import CELL_TYPES
 from smear.report import CELL_COUNTS
 from smear.tables import BundleRow, DifferentialRow, ServingRow, utc_now
 from worker import arrivals, ledger
-from worker.results import CSV_COLUMNS, csv_row, results
+from worker.results import results
 
 
 def differential(revision, bundle, **changed):
@@ -65,31 +65,3 @@ def test_an_archive_of_many_slides_is_printed_whole_and_in_order(store, monkeypa
     with store.write() as session:
         session.add_all([differential(revision, 1) for revision in revisions])
     assert told(store) == [(f"S-{n:03}", 1, "b@1") for n in range(30)]
-
-
-def test_a_row_of_csv_has_every_column_and_blanks_where_nothing_is_known(store, two_bundles, queue_slide):
-    revision = queue_slide(store, "S-1")
-    (bare,) = (csv_row(r.to_object()) for r in results(store))
-    assert set(bare) == set(CSV_COLUMNS)
-    assert bare["neutrophil_percent"] is None
-    with store.write() as session:
-        session.add(
-            differential(
-                revision,
-                1,
-                total=60,
-                classified=60,
-                neutrophil=60,
-                percent=dict.fromkeys(CELL_TYPES, 20.0),
-                ci95={cell_type: [10.0, 30.0] for cell_type in CELL_TYPES},
-                problems=[{"file": "x", "reason": "y"}],
-            )
-        )
-    (full,) = (csv_row(r.to_object()) for r in results(store))
-    assert (full["neutrophil"], full["monocyte_percent"], full["basophil_low95"], full["basophil_high95"]) == (
-        60,
-        20.0,
-        10.0,
-        30.0,
-    )
-    assert full["problems"] == 1

@@ -1,5 +1,11 @@
-from smear.report import slide_object
+from zoneinfo import ZoneInfo
+
+from smear.cells import CELL_TYPES
+from smear.report import SignedResult, slide_object
 from worker.show import problems_table, remarks, results_table
+
+
+FIVE = dict.fromkeys(CELL_TYPES, 20.0)
 
 
 def slide(**changed):
@@ -7,13 +13,13 @@ def slide(**changed):
     return slide_object(**(given | changed))
 
 
-def test_a_technologist_is_told_what_to_mind_in_a_few_words():
-    five = dict.fromkeys(("neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte"), 20.0)
-    fine = slide(cells={"total": 120, "classified": 120}, percent=five)
+def test_the_notes_say_in_a_few_words_what_a_technologist_should_know():
+    fine = slide(cells={"total": 120, "classified": 120}, counts={"neutrophil": 120}, percent=FIVE)
     assert remarks(fine, 100) == ""
-    low = slide(cells={"total": 63, "classified": 60, "outside": 2, "unreadable": 1}, percent=five)
+    cells = {"total": 63, "classified": 60, "outside": 2, "unreadable": 1}
+    low = slide(cells=cells, counts={"neutrophil": 60}, percent=FIVE)
     assert remarks(low, 100) == "low count; 2 outside; 1 unreadable"
-    assert remarks(slide(cells={"classified": 9}), 100) == "withheld: too few cells"
+    assert remarks(slide(cells={"classified": 9}), 100) == "withheld: few cells"
     failed = slide(state="failed", problems=[{"file": "", "reason": "its folder went away"}])
     assert remarks(failed, 100) == "its folder went away"
     assert remarks(slide(state="queued"), 100) == ""
@@ -35,3 +41,40 @@ def test_names_from_outside_are_shown_as_they_are_and_never_as_markup():
 
 def test_there_is_no_table_of_problems_where_there_are_none():
     assert problems_table([slide()]) is None
+
+
+def signed(**changed):
+    given = {"counts": dict.fromkeys(CELL_TYPES, 22), "percent": FIVE, "ci95": None, "signed_by": "Maria Lind",
+             "signed_at": "2026-11-28T13:05:09+00:00"}  # fmt: skip
+    return SignedResult(**(given | changed))
+
+
+def test_the_notes_say_who_signed_and_when_in_the_laboratorys_time():
+    berlin = ZoneInfo("Europe/Berlin")
+    one = slide(state="signed", signed=signed())
+    assert remarks(one, 100, berlin) == "signed by Maria Lind, 2026-11-28 14:05"
+    second = signed(amended=True, countersigned_by="Jonas Weber", countersigned_at="2026-11-29T13:05:09+00:00")
+    assert remarks(slide(state="signed", signed=second), 100, berlin) == (
+        "amended and signed by Maria Lind, 2026-11-28 14:05; countersigned by Jonas Weber, 2026-11-29 14:05"
+    )
+    assert remarks(slide(state="reviewed", signed=signed(amending=True)), 100).endswith("; open for amendment")
+
+
+def test_the_notes_say_what_is_missing_and_why_a_differential_is_withheld():
+    short = slide(expected_cells=120, complete=False, cells={"total": 96}, counts={"monocyte": 96}, percent=FIVE)
+    assert remarks(short, 90) == "incomplete: 96 of 120"
+    few = slide(state="signed", cells={"classified": 110}, signed=signed(counts={"monocyte": 40}, percent=None))
+    assert remarks(few, 100).endswith("; withheld: few cells")
+    assert remarks(slide(state="listed"), 100) == "withheld: not blood"
+
+
+def test_the_table_shows_the_cells_that_were_signed_and_lives_without_limits():
+    from rich.console import Console
+
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    with console.file:
+        console.print(results_table([slide(state="signed", cells={"total": 120}, signed=signed())], 100))
+        text = console.export_text()
+    assert "110/120" in text
+    assert "20.0" in text
+    assert "Notes" in text

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from smear.tables import RevisionRow, SourceRow, utc_now
 from worker import arrivals, ledger, quarantine
-from worker.models import register
+from worker.install import prepare
 
 
 CONTENT = "abcdef" + "0" * 58
@@ -113,9 +113,9 @@ def test_status_names_the_oldest_unfinished_slide_and_what_was_tried_again(
 
 
 @pytest.fixture
-def well(broker, sqlite_store, bundle):
+def well(broker, sqlite_store, settings):
     broker.start()
-    register(sqlite_store, bundle)
+    prepare(settings)
 
 
 def test_slides_that_wait_while_nobody_takes_them_need_a_person(

@@ -58,8 +58,10 @@ def test_a_host_that_cannot_classify_counts_no_attempt(sqlite_store, slide, make
     work._engine = FakeBrokenServing()
     before = dump(sqlite_store)
     work.warm()
-    work.do(slide)
     assert dump(sqlite_store) == before
+    work.do(slide)
+    found = row(sqlite_store, slide)
+    assert (found.state, found.attempts, found.claimed_by, found.reason) == ("queued", 0, None, str(error))
 
 
 def test_a_fault_of_ours_is_named_on_its_slide_and_never_on_its_worker(

@@ -46,7 +46,11 @@ class OnnxEngine:
         logits, features = empty_answer(len(images))
         for start in range(0, len(images), LARGEST_BATCH):
             part = slice(start, start + LARGEST_BATCH)
-            logits[part], features[part] = self._session.run(["logits", "features"], {"images": images[part]})
+            try:
+                logits[part], features[part] = self._session.run(["logits", "features"], {"images": images[part]})
+            except Exception as error:
+                reason = str(error).strip().splitlines()[-1]
+                raise EngineUnavailable(f"ONNX Runtime failed at its work: {reason}") from error
         return logits, features
 
 

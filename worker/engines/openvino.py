@@ -1,7 +1,9 @@
 """OpenVINO on the CPU: the engine of every host without a GPU."""
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -31,8 +33,8 @@ class OpenVinoEngine:
     def __init__(self, network: Path | StoredForm, threads: int = 0, precision: Precision | None = None) -> None:
         """A bundle's ONNX file, or a compiled form; `threads` 0: as many as this process may run on.
 
-        `precision` of an ONNX file: bfloat16 where the processor computes in it, else float32, unless it is given.
-        The engine's name says what is computed in.
+        `precision` of an ONNX file: float32, the reference, unless another is given. The engine's name says what is
+        computed in.
         Raises EngineUnavailable, and BadForm for a form whose files are not what its sidecar says.
         """
         threads = threads or len(os.sched_getaffinity(0))
@@ -41,7 +43,7 @@ class OpenVinoEngine:
             precision, shown = network.form.precision, str(network.folder)
             source: tuple[Any, ...] = (network.read(MODEL), ov.Tensor(np.frombuffer(network.read(WEIGHTS), np.uint8)))
         else:
-            precision, shown, source = precision or native_precision(core), network.name, (network,)
+            precision, shown, source = precision or "fp32", network.name, (network,)
         # Without the hint OpenVINO chooses a reduced precision by itself.
         hints = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
@@ -51,8 +53,7 @@ class OpenVinoEngine:
         try:
             compiled = core.compile_model(core.read_model(*source), "CPU", hints)
         except RuntimeError as error:
-            reason = [line for line in str(error).splitlines() if line.strip()][-1]
-            raise EngineUnavailable(f"OpenVINO cannot compile {shown}: {reason}") from None
+            raise EngineUnavailable(f"OpenVINO cannot compile {shown}: {_last_line(error)}") from None
         # A processor without bfloat16 computes in float32 all the same, and OpenVINO does not say so by itself.
         emulated = precision == "bf16" and compiled.get_property("INFERENCE_PRECISION_HINT") != ov.Type.bf16
         self.name = f"openvino-{'fp32' if emulated else precision}"
@@ -64,7 +65,7 @@ class OpenVinoEngine:
         """See `Engine.infer`."""
         check_images(images)
         logits, features = empty_answer(len(images))
-        with self._turn:
+        with self._turn, _failure_named():
             # As many requests for each stream, of the same size: all streams end together.
             rounds = -(-len(images) // (self._streams * LARGEST_BATCH))
             size = -(-len(images) // max(rounds * self._streams, 1))
@@ -76,9 +77,22 @@ class OpenVinoEngine:
         return logits, features
 
 
-def native_precision(core: ov.Core | None = None) -> Precision:
-    """What an uncompiled network is run in here: bfloat16 where the processor computes in it, else float32."""
-    return "bf16" if "BF16" in (core or ov.Core()).get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+@contextlib.contextmanager
+def _failure_named() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise EngineUnavailable(f"OpenVINO failed at its work: {_last_line(error)}") from error
+
+
+def _last_line(error: RuntimeError) -> str:
+    """What OpenVINO says in the end; before it stand the places in its source."""
+    return [line.strip() for line in str(error).splitlines() if line.strip()][-1]
+
+
+def native_precision() -> Precision:
+    """The least precise floating point this processor computes in: bfloat16 where it does, else float32."""
+    return "bf16" if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
 
 
 def mismatch(stored: StoredForm) -> str | None:

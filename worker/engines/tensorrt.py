@@ -24,8 +24,8 @@ ANY_GPU: Final = "any"
 _OUTPUTS: Final = ("logits", "features")
 
 
-def open_plan(bundle: Bundle, engines: Path) -> "TensorRtEngine":
-    """The fastest plan of a bundle that was built for this GPU and this TensorRT; raises EngineUnavailable.
+def open_plan(bundle: Bundle, engines: Path, precision: str = "auto") -> "TensorRtEngine":
+    """The fastest plan of a bundle for this GPU and this TensorRT, of one precision or any; raises EngineUnavailable.
 
     What can end a process - a TensorRT runtime without a driver, a plan for something else - is not reached.
     """
@@ -33,10 +33,18 @@ def open_plan(bundle: Bundle, engines: Path) -> "TensorRtEngine":
     if lacking:
         raise EngineUnavailable("; ".join(lacking))
     found = list(stored_forms(engines, bundle))
-    plans = [one for one in found if isinstance(one, StoredForm) and one.form.backend == "tensorrt"]
+    plans = [
+        one
+        for one in found
+        if isinstance(one, StoredForm) and one.form.backend == "tensorrt" and precision in {"auto", one.form.precision}
+    ]
+    if not plans and precision == "bf16":
+        raise EngineUnavailable("TensorRT plans are built in fp32, fp16 and int8, not in bf16: set WNET_PRECISION")
     if not plans:
+        kind, option = ("", "") if precision == "auto" else (f" {precision}", f" --precision {precision}")
         raise EngineUnavailable(
-            f"there is no TensorRT plan of {bundle.bundle_id} here: engine-build build BUNDLE --backend tensorrt"
+            f"there is no{kind} TensorRT plan of {bundle.bundle_id} here:"
+            f" engine-build build {bundle.folder} --backend tensorrt{option}"
         )
     reasons = []
     for stored in sorted(plans, key=_speed, reverse=True):

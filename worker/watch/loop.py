@@ -45,6 +45,7 @@ def watch(
             if not any(watch.busy for watch in watches):
                 stop.wait(TICK_SECONDS)
         except StoreUnavailable as error:
+            reconciler.forget_silence()
             log.warning("database is away", reason=str(error))
             stop.wait(REST_SECONDS)
         except Exception:

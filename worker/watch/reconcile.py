@@ -8,6 +8,7 @@ from celery import Celery
 from smear.settings import Settings
 from smear.store import Store
 from worker import ledger
+from worker.broker_state import repair_broker
 from worker.dead import end_claim
 from worker.ending import SILENT
 from worker.lanes import LANES
@@ -47,6 +48,10 @@ class Reconciler:
             self._publish()
         return due
 
+    def forget_silence(self) -> None:
+        """The database was away: no heartbeat could be written meanwhile, so each has its whole lease again."""
+        self._beats.clear()
+
     def _end_silent_claims(self, now: float) -> None:
         held = {claim.revision: claim for claim in ledger.held(self._store)}
         self._beats = {r: seen for r, seen in self._beats.items() if held.get(r) == seen[0]}
@@ -60,7 +65,10 @@ class Reconciler:
         unclaimed = ledger.unclaimed(self._store)
         self._waiting = {revision: self._waiting.get(revision, now) for revision in unclaimed}
         overdue = [r for r, since in self._waiting.items() if now - since >= LOST_SECONDS]
-        if not overdue or (there := depth(self._app)) is None:
+        if not overdue:
+            return
+        if (there := depth(self._app)) is None:
+            repair_broker(self._app)  # where it answers after all, and only a key is spoilt
             return
         # Messages leave a lane in the order they came, so those missing are next in turn. Told too often does no harm.
         for revision in overdue[: max(len(unclaimed) - there, 0)]:
@@ -84,6 +92,7 @@ class Reconciler:
                 if not self._broker_away:
                     log.warning("broker is away; slides wait in the database", reason=str(error))
                 self._broker_away = True
+                repair_broker(self._app)
                 break
             accepted.append(revision)
         if accepted:

@@ -146,6 +146,24 @@ def test_it_is_strict_at_the_door(engine, wrong, error):
         engine.infer(wrong)
 
 
+def test_float32_is_asked_for_on_a_processor_that_has_bfloat16_too(bundle, monkeypatch):
+    from worker.engines import openvino
+
+    asked = []
+
+    class Core(openvino.ov.Core):
+        def get_property(self, device, name):
+            return ["FP32", "BF16"] if name == "OPTIMIZATION_CAPABILITIES" else super().get_property(device, name)
+
+        def compile_model(self, model, device, hints):
+            asked.append(hints["INFERENCE_PRECISION_HINT"])
+            return super().compile_model(model, device, hints)
+
+    monkeypatch.setattr(openvino.ov, "Core", Core)
+    assert OpenVinoEngine(bundle.network, 1).name == "openvino-fp32"
+    assert asked == ["f32"]
+
+
 def test_an_engine_is_called_what_it_computes_in(bundle):
     from worker.engines.openvino import native_precision
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from smear.tables import utc_now
 from worker.watch import look
 
 
@@ -179,3 +180,23 @@ def test_a_folder_that_may_not_be_read_is_named_and_comes_out_once_it_may(drop, 
     monkeypatch.setattr(type(how), "look", real)
     service.run(90)
     assert service.states() == {("S-1", 1): "failed", ("S-1", 2): "classified"}
+
+
+def test_a_slide_renamed_while_it_arrives_fails_with_a_reason_where_somebody_remarked_on_it(drop, make_slide, service):
+    from smear.review_tables import CommentRow, UserRow
+
+    folder = make_slide(drop, "S-1", 3)
+    service.wake("S-1")
+    service.run(3)
+    with service.store.write() as session:
+        session.add(
+            UserRow(name="maria", full_name="M", role="technologist", password_hash="", must_change=False, active=True,
+                    created_at=utc_now())
+        )  # fmt: skip
+        session.flush()
+        session.add(CommentRow(slide=1, revision=1, user=1, at=utc_now(), text="the barcode is wrong"))
+    folder.rename(drop / "S-2")
+    service.wake("S-2")
+    service.run(100)
+    assert service.states() == {("S-1", 1): "failed", ("S-2", 1): "classified"}
+    assert "its folder was renamed before its pictures were read" in service.reasons()
