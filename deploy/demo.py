@@ -31,7 +31,7 @@ def copy_slide(slide: Path, drop: Path, seconds: float) -> None:
 
 def main() -> int:
     """Copy each sample slide into the first source's drop folder."""
-    drop = load_settings().sources[0].root
+    drop = load_settings(recorded=False).sources[0].root
     time.sleep(START_SECONDS)
     for slide in sorted(p for p in shipped.folder("samples").iterdir() if p.is_dir()):
         print(f"demo     | copying {slide.name} into {drop}", flush=True)  # noqa: T201 - the terminal of `make demo`

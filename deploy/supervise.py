@@ -22,6 +22,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from smear import bundle as bundles
 from smear import extras
+from smear.installation import remember
 from smear.plain import PlainError
 from smear.settings import Settings, load_settings, private_folder
 from worker.batch import bundle_folder
@@ -214,7 +215,7 @@ def already_running(settings: Settings) -> bool:
 def main() -> int:
     """Read the settings, prepare the installation, say where things are, supervise."""
     try:
-        settings = load_settings()
+        settings = load_settings(recorded=False)
         for source in settings.sources:
             source.root.mkdir(parents=True, exist_ok=True)
         os.umask(0o077)  # what we keep holds barcodes; the drop folder is the analyser's
@@ -227,6 +228,9 @@ def main() -> int:
             server_program()
         prepare(settings)
         _check_chosen_precision(settings)
+        remember(settings)
+        # Whatever is recorded later, our processes keep to this state.
+        os.environ["WNET_VAR"] = str(settings.var)
     except (PlainError, OSError) as error:
         print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 2

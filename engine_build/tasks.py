@@ -15,7 +15,7 @@ from smear.runs import BUILD
 @shared_task(name=BUILD)
 def nightly(night: str) -> None:
     """Build and verify the challenger's compiled forms, then let the trainer go on."""
-    call = [sys.executable, "-P", "-c", "from engine_build.cli import main; main()", "nightly", night]
+    call = [sys.executable, "-P", "-c", "from engine_build.start import main; main()", "nightly", night]
     # Memory and priority are the process's own: both end with it. What came of it is in the stage's row.
     subprocess.run(call, check=False, stdin=subprocess.DEVNULL, preexec_fn=idle)  # noqa: S603
     with contextlib.suppress(OperationalError):  # then the schedule goes on with it

@@ -8,11 +8,11 @@ from sqlmodel import Session, col, select
 
 from review.people import Person
 from review.refusal import Refused, conflict, not_there
-from smear import promotion, runs
+from smear import nightly_packages, promotion, runs
 from smear.backends import BackendUse
 from smear.backends import by_bundle as engines_by_bundle
 from smear.drift import Alarm, alarms, table
-from smear.nightly_tables import PromotionRow, ScorecardRow
+from smear.nightly_tables import PromotionRow, RunRow, ScorecardRow
 from smear.store import Store
 from smear.tables import BundleRow, ServingRow, key, utc_now
 
@@ -42,12 +42,13 @@ class Challengers:
     sentence: str
     refused: list[ScorecardRow]
     back_to: str | None
+    promotion: int | None
     alarms: list[Alarm]
     drift: list[dict[str, Any]]
 
 
-def look(session: Session) -> Challengers:
-    """Bundles, the newest first; the latest night; drift."""
+def look(session: Session, nightly_at: str = "off") -> Challengers:
+    """Bundles, the newest first; the latest night, or what keeps nights from this host; drift."""
     serving = session.get(ServingRow, 1)
     rows = session.exec(select(BundleRow).order_by(col(BundleRow.id).desc())).all()
     cards = session.exec(select(ScorecardRow).order_by(col(ScorecardRow.id).desc()).limit(30)).all()
@@ -66,8 +67,8 @@ def look(session: Session) -> Challengers:
     back = None if undo is None else next((one.bundle for one in told if one.number == undo.before), None)
     today = utc_now().date()
     return Challengers(
-        told, _sentence(session, cards), [card for card in cards if not card.passed][:7], back,
-        alarms(session, today), table(session, today),
+        told, _sentence(session, cards, nightly_at), [card for card in cards if not card.passed][:7], back,
+        None if undo is None else undo.id, alarms(session, today), table(session, today),
     )  # fmt: skip
 
 
@@ -83,9 +84,9 @@ def promote(store: Store, person: Person, bundle: int, reason: str) -> None:
     _change(lambda: promotion.promote(store, bundle, person.actor, reason))
 
 
-def roll_back(store: Store, person: Person, reason: str) -> None:
-    """Take the latest promotion back. Raises Refused."""
-    _change(lambda: promotion.rollback(store, person.actor, reason))
+def roll_back(store: Store, person: Person, reason: str, seen: int | None = None) -> None:
+    """Take the latest promotion back, if it is the one of that row number, which was seen. Raises Refused."""
+    _change(lambda: promotion.rollback(store, person.actor, reason, seen))
 
 
 def _change(act: Any) -> None:
@@ -101,13 +102,17 @@ def _served(session: Session) -> set[int]:
     return {row.before for row in rows} | {row.bundle for row in rows}
 
 
-def _sentence(session: Session, cards: Any) -> str:
+def _sentence(session: Session, cards: Any, nightly_at: str) -> str:
     rows = runs.latest(session)
-    if not rows:
-        return "No night has run yet."
+    lacking = nightly_packages.sentence(nightly_at, rows[0].created_at if rows else None, utc_now())
+    told = f"Night of {rows[0].night}: {_outcome(rows, cards)}" if rows else "No night has run yet."
+    return told if lacking is None else f"{told} {lacking}"
+
+
+def _outcome(rows: list[RunRow], cards: Any) -> str:
     reason = runs.outcome(rows)
     if reason is None:
         card = next((card for card in cards if card.night == rows[0].night), None)
         verdict = "" if card is None else "is offered" if card.passed else "was refused"
         reason = "" if card is None else f"{card.challenger} {verdict}: {card.reason}"
-    return f"Night of {rows[0].night}: {reason}"
+    return reason

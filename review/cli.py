@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 import typer
 
 from review.refusal import Refused
+from smear.installation import explained
 from smear.plain import PlainError
 from smear.settings import Settings, load_settings
 from smear.version import program_version
@@ -64,7 +65,7 @@ def _ready_store(settings: Settings) -> "Iterator[Store]":
     store = Store(settings.database)
     try:
         if problem := schema_problem(store):
-            _refuse(problem)
+            _refuse(explained(problem, settings))
         yield store
     finally:
         store.close()

@@ -45,19 +45,19 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         #: Bytes as they came, and as the parser made lines of them.
         self._in_head, self._head_bytes, self._head_lines, self._measured = True, 0, 0, 0
-        self._idle_since = self.loop.time()
+        self._since = self.loop.time()
         self._request_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
 
     # --- time ---
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A browser has connected; where there are too many, the one that has been idle for longest goes."""
+        """A browser has connected; where there are too many, the one that we have waited for longest goes."""
         super().connection_made(transport)
         self._expect(self.limits.head_seconds)
         if len(self.connections) > self.limits.connections:
-            idle = [c for c in self.connections if isinstance(c, LimitedProtocol) and c.is_idle]
-            min(idle, key=lambda c: c._idle_since, default=self).transport.abort()  # noqa: SLF001 - one of us
+            waiting = (c for c in self.connections if isinstance(c, LimitedProtocol) and c.waits_for_browser)
+            min(waiting, key=lambda c: c._since, default=self).transport.abort()  # noqa: SLF001 - one of us
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is over."""
@@ -70,6 +70,13 @@ class LimitedProtocol(HttpToolsProtocol):
         """Whether no request is being answered here."""
         cycle: RequestResponseCycle | None = self.cycle  # before the first request there is none
         return cycle is None or cycle.response_complete
+
+    @property
+    def waits_for_browser(self) -> bool:
+        """Whether it is the browser's turn: to ask, to go on with what it sends, or to take what it asked for."""
+        if self.transport.is_closing():
+            return False
+        return self.is_idle or self._request_timer is not None or self._answer_timer is not None
 
     def _expect(self, seconds: float | None) -> None:
         if self._request_timer is not None:
@@ -95,7 +102,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The answer has been written; its end may still wait for the browser."""
-        self._idle_since = self.loop.time()
+        self._since = self.loop.time()
         if self.transport.is_closing():
             self._start_answer_timer()
         super().on_response_complete()
@@ -140,7 +147,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         if not self._in_head:
             self._in_head, self._head_bytes = True, 0
-        self._head_lines, self._measured = 0, 0
+        self._head_lines, self._measured, self._since = 0, 0, self.loop.time()
         self._expect(self.limits.head_seconds)
 
     def on_url(self, url: bytes) -> None:

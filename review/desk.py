@@ -35,6 +35,8 @@ class Desk:
     limits: Limits
     attempts: Attempts
     writes: Throttle
+    #: When nights begin, or "off".
+    nightly_at: str = "off"
 
 
 def make_desk(
@@ -63,4 +65,5 @@ def make_desk(
         limits=limits,
         attempts=Attempts(store, passwords, sessions, limits.passwords),
         writes=Throttle(limits.writes),
+        nightly_at=settings.nightly_at,
     )

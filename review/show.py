@@ -22,7 +22,9 @@ from smear.tables import utc_now
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
 
-MODULES: Final = frozenset({"page.js", "board.js", "slide.js", "gallery.js", "inspector.js", "signing.js"})
+MODULES: Final = frozenset(
+    {"page.js", "board.js", "slide.js", "gallery.js", "inspector.js", "signing.js", "references.js"}
+)
 
 #: Headings of the gallery, and the keys that put a cell there.
 HEADINGS: Final[dict[str, str]] = {

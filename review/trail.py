@@ -133,13 +133,17 @@ def in_words(row: AuditRow) -> str:
         return _cells(before.get("cells", []), after["cells"])
     if "result" in after:
         return {"amended": "amendment signed", "second": "second signature"}.get(after.get("meaning", ""), "signed")
-    if row.action == PURGED_SLIDES:
-        return f"{len(after['slides'])} slides with {after.get('cells')} cells"
     if "pictures" in after and isinstance(after["pictures"], list):
         return ", ".join(sha256[:12] for sha256 in after["pictures"])
-    if row.action == "comment":
+    return _of_action(row.action, before, after)
+
+
+def _of_action(action: str, before: dict[str, Any], after: dict[str, Any]) -> str:
+    if action == PURGED_SLIDES:
+        return f"{len(after['slides'])} slides with {after.get('cells')} cells"
+    if action == "comment":
         return f"“{after.get('text')}”{' on a cell' if after.get('cell') else ''}"
-    if row.action == "sidecar changed":
+    if action == "sidecar changed":
         return changes_in_words(before, after)
     parts = [f"{name} {value}" for name, value in after.items() if value is not None]
     was = [f"{name} {value}" for name, value in before.items() if value is not None]

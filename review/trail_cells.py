@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from sqlmodel import Session, col, select
 
-from review.addresses import cell_picture
 from smear.kinds import OUTSIDE, shown
 from smear.review_tables import AuditRow
 from smear.tables import BundleRow, CellRow, PictureRow, PredictionRow, RevisionRow, key
@@ -113,7 +112,7 @@ class _Known:
             return AuditedCell(sha256, None, None, None)
         revision = self._revisions.get(row.revision or 0)
         there = f"/slides/{row.slide}" + (f"?revision={revision}" if revision is not None else "")
-        picture = cell_picture(sha256, cell) if is_kept(sha256) else None
+        picture = f"/pictures/{sha256}" if is_kept(sha256) else None
         return AuditedCell(sha256, self._numbers.get((row.revision or 0, cell)), picture, f"{there}#c{cell}")
 
 

@@ -1,6 +1,6 @@
 """TLS to the broker: its certificate and its name are checked, unless the address asks for no check.
 
-kombu checks nothing where `rediss://` says nothing, and takes what an address says instead of the settings, not with them.
+kombu checks nothing where `rediss://` says nothing, and takes what an address says instead of the settings.
 """
 
 import ssl

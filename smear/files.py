@@ -132,6 +132,11 @@ def shown(path: str) -> str:
     return text if text.isprintable() else _STEERING.sub(_escaped, text)
 
 
+def storable(text: str) -> str:
+    """A text as every database can keep it: a NUL or a lone surrogate becomes an escape."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
 def raw(text: str) -> str:
     """The path that `shown` made this text of, for the calls of the operating system."""
     return os.fsdecode(_ESCAPE.sub(_unescaped, text.encode()))

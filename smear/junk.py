@@ -86,7 +86,7 @@ def tolerant(transport: type[Any]) -> type[Any]:
 
 
 def _tolerant_channel(base: type[Any]) -> type[Any]:
-    class TolerantMessage(base.Message):  # type: ignore[misc]
+    class TolerantMessage(base.Message):  # type: ignore[misc, name-defined]
         """A message that was looked at first, and that says when it has been read to its end."""
 
         def __init__(self, payload: Any, channel: Any = None, **more: Any) -> None:

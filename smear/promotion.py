@@ -39,14 +39,19 @@ def promote(store: Store, bundle: int, actor: Actor, reason: str, *, kind: str =
         return _serve(session, serving, before, bundle, actor, kind, reason)
 
 
-def rollback(store: Store, actor: Actor, reason: str) -> tuple[str, str]:
-    """Take the latest promotion back: what served before it serves again. Raises CannotServe."""
+def rollback(store: Store, actor: Actor, reason: str, seen: int | None = None) -> tuple[str, str]:
+    """Take the latest promotion back: what served before it serves again. Raises CannotServe.
+
+    With `seen`, the row number of the promotion that the person was shown, also where another came since.
+    """
     reason = _reason(reason)
     with store.write() as session:
         serving = _serving(session)
         last = to_undo(session)
         if last is None or last.bundle != serving.bundle:
             raise CannotServe("there is no promotion to take back")
+        if seen not in (None, last.id):
+            raise CannotServe("another model was put into use after this page was opened: look at what is in use now")
         last.undone = True
         session.add(last)
         session.add(

@@ -5,14 +5,16 @@ import hashlib
 import os
 import re
 import stat
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote, unquote, urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from smear import installation
 from smear.broker_tls import certificates, tls_options
 from smear.listing import compiled
 from smear.local_time import zone
@@ -129,6 +131,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["logfmt", "json"] = "logfmt"
 
+    _from_record: bool = PrivateAttr(default=False)
+
     @field_validator("var", "models", "pictures", "intervals", "base_data", "broker_ca")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
@@ -217,6 +221,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def from_record(self) -> bool:
+        """Whether `var` was found in the record of installations (smear/installation.py)."""
+        return self._from_record
+
+    @property
     def sources(self) -> tuple[Source, ...]:
         """The named roots that WNET_DROP lists."""
         return parse_sources(self.drop, self.var / "drop", self.layout, self.geometry, self.priority)
@@ -266,7 +275,9 @@ class Settings(BaseSettings):
         """The folders on this machine that grow with the work; they may lie on different disks."""
         folders = [self.var, *([self.var / "broker"] if self.embedded_broker else [])]
         if self.database_url.startswith("sqlite:///"):
-            folders.append(Path(unquote(self.database_url.removeprefix("sqlite:///").partition("?")[0])).absolute().parent)
+            folders.append(
+                Path(unquote(self.database_url.removeprefix("sqlite:///").partition("?")[0])).absolute().parent
+            )
         return tuple(folders)
 
     @property
@@ -294,8 +305,11 @@ class Settings(BaseSettings):
         return self.broker_url or f"redis+socket://{quote(str(self.broker_socket))}"
 
 
-def load_settings(**given: Any) -> Settings:
+def load_settings(*, recorded: bool = True, **given: Any) -> Settings:
     """Read and validate the settings; raises BadSettings with one sentence a wrong variable.
+
+    Where nothing names WNET_VAR and this folder has no state, the recorded installation counts, unless `recorded` is
+    False: one line on standard error says so.
 
     Files named like variables are read from the folder that CREDENTIALS_DIRECTORY names, as systemd hands credentials
     to a unit; variables and `.env` count more.
@@ -304,7 +318,15 @@ def load_settings(**given: Any) -> Settings:
     try:
         if secrets and not os.path.isdir(secrets):  # noqa: PTH112 - False too where we may not look
             raise BadSettings(f"CREDENTIALS_DIRECTORY: {secrets} is not a folder that can be read")
-        return Settings(**{"_secrets_dir": secrets, **given})
+        settings = Settings(**{"_secrets_dir": secrets, **given})
+        found = installation.elsewhere(settings) if recorded else None
+        if found is None:
+            return settings
+        settings = Settings(**{"_secrets_dir": secrets, **installation.settings_of(found), **given})
+        settings._from_record = True  # noqa: SLF001 - no setting, and set here alone
+        # A person in another folder has to know.
+        print(f"using the state in {settings.var}, which {installation.record_file()} names", file=sys.stderr)  # noqa: T201
+        return settings  # noqa: TRY300 - as the other one above
     except ValidationError as error:
         raise BadSettings("; ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())) from None
     except UnicodeDecodeError as error:

@@ -1,4 +1,6 @@
-"""Where the folders that are shipped with the project lie: `samples`, `holdout`, `core`, `outside`, `models`."""
+"""Where the folders that are shipped with the project lie: `samples`, `holdout`, `core`, `outside`,
+`references`, `models`.
+"""
 
 from pathlib import Path
 from typing import Final, Literal
@@ -7,7 +9,7 @@ import smear
 from smear.bundle import MANIFEST, BadBundle
 
 
-ShippedFolder = Literal["samples", "holdout", "core", "outside", "models"]
+ShippedFolder = Literal["samples", "holdout", "core", "outside", "references", "models"]
 
 _PACKAGE: Final = Path(smear.__file__).parent
 

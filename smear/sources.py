@@ -91,12 +91,24 @@ def _told(
     return {name: by_name.get(name, default if for_all is None else for_all) for name in names}
 
 
-def _drop_folders(text: str) -> list[tuple[str, Path]]:
-    """WNET_DROP: `path`, or `name=path,name=path`."""
+def absolute_drop(text: str, folder: Path) -> str:
+    """WNET_DROP with its relative paths made absolute from a folder."""
+    pairs, named = _named_paths(text)
+    rebased = [(name, path if path.startswith("~") else str(folder / path)) for name, path in pairs]
+    return ",".join(f"{name}={path}" for name, path in rebased) if named else rebased[0][1]
+
+
+def _named_paths(text: str) -> tuple[list[list[str]], bool]:
+    """(name, path) of each entry of WNET_DROP, and whether they are named."""
     # One path may itself contain "=" or ","; only names before every "=" make it a list.
     parts = text.split(",")
     named = all(_NAMED.match(part) for part in parts)
-    pairs = [part.strip().split("=", 1) for part in parts] if named else [["default", text]]
+    return [part.strip().split("=", 1) for part in parts] if named else [["default", text]], named
+
+
+def _drop_folders(text: str) -> list[tuple[str, Path]]:
+    """WNET_DROP: `path`, or `name=path,name=path`."""
+    pairs, _ = _named_paths(text)
     names = [name for name, _ in pairs]
     if len(set(names)) != len(names):
         raise ValueError(f"a source is named twice: {text}")

@@ -32,8 +32,10 @@ def identity_of(file: Path) -> _Identity | None:
     return found.st_dev, found.st_ino
 
 
-def notice_replacing(engine: Engine, file: Path, gone: Callable[[str], Exception]) -> None:
-    """Let the engine open the file again where another lies in its place.
+def notice_replacing(
+    engine: Engine, file: Path, gone: Callable[[str], Exception], replaced: Callable[[], object]
+) -> None:
+    """Let the engine open the file again where another lies in its place; then `replaced` is called once.
 
     `gone` makes the error that is raised where none lies there: connecting would make an empty one.
     """
@@ -66,6 +68,7 @@ def notice_replacing(engine: Engine, file: Path, gone: Callable[[str], Exception
                 log.warning("the database's file was replaced: opening the new one", file=str(file))
                 opened["as"] = now
                 _put_old_log_aside(file, now)
+                replaced()
         raise InvalidatePoolError("the database's file was replaced")
 
 

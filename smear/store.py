@@ -2,7 +2,7 @@
 
 import fcntl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlmodel import Session
 
 from smear.database_errors import kind_of, spends_connection, why_rejected
+from smear.installation import NO_DATABASE_AT
 from smear.plain import PlainError
 from smear.sqlite_file import notice_replacing
 
@@ -57,7 +58,8 @@ class RowRejected(PlainError):
 class Store:
     """Sessions on one database. `read` takes no write lock; `write` takes it at once, so that nothing deadlocks."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
+        self._when_replaced: Callable[[], object] | None = None
         try:
             parsed = _known_driver(make_url(url))
             on_server = parsed.get_backend_name() == "postgresql"
@@ -79,7 +81,7 @@ class Store:
         else:
             _set_up_sqlite(self.engine)
             if self.file is not None:
-                notice_replacing(self.engine, self.file, StoreUnavailable)
+                notice_replacing(self.engine, self.file.absolute(), StoreUnavailable, self._was_replaced)
 
     @property
     def file(self) -> Path | None:
@@ -141,6 +143,18 @@ class Store:
             raise RowRejected(f"the database cannot keep it: {why_rejected(error)}") from error
         except NoConnectionFree as error:
             raise StoreUnavailable("every connection to the database is in use") from error
+
+    def when_replaced(self, act: Callable[[], object]) -> None:
+        """Call `act` once another database lies in this one's place, for programs that keep row numbers in memory.
+
+        What they are about to read or write then ends in StoreUnavailable. Without it the new one is gone on with.
+        """
+        self._when_replaced = act
+
+    def _was_replaced(self) -> None:
+        if self._when_replaced is not None:
+            self._when_replaced()
+            raise StoreUnavailable("another database lies in the place of the one that was opened")
 
     def close(self) -> None:
         """Give the connections back."""
@@ -206,7 +220,8 @@ def schema_problem(store: Store) -> str | None:
     """None where the schema is at head; else what is wrong with it, in words. Raises StoreUnavailable."""
     try:
         if (file := store.file) is not None and not file.exists():
-            return NO_DATABASE  # connecting would make an empty one
+            # Connecting would make an empty one.
+            return f"{NO_DATABASE_AT} {file}: run `worker migrate` (or `make run`), or set WNET_VAR to its folder"
     except OSError as error:
         raise StoreUnavailable(f"{file}: {error.strerror}") from None
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - see above

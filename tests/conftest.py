@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip("needs an NVIDIA GPU")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_record_of_this_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests install is not recorded in the home of whoever runs them, nor is what is recorded there found."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg-state"))
     for name in list(os.environ):
         if name.startswith("WNET_") and name != "WNET_TEST_DATA":
             monkeypatch.delenv(name)
@@ -250,3 +259,49 @@ def dump() -> Callable[[Store], dict[str, list[tuple[Any, ...]]]]:
             }
 
     return read
+
+
+class Standby:
+    """Turns a database read-only as a failover does: connections that are open stay so, and refuse writes for good."""
+
+    def __init__(self, store: Store) -> None:
+        from sqlalchemy import event
+
+        self._store, self._only_reads = store, False
+        self._server = store.engine.dialect.name == "postgresql"
+        if not self._server:
+
+            @event.listens_for(store.engine, "begin")
+            def _query_only(connection: Any) -> None:
+                connection.exec_driver_sql(f"PRAGMA query_only={'ON' if self._only_reads else 'OFF'}")
+
+    def begin(self) -> None:
+        from sqlalchemy import text
+
+        self._only_reads = True
+        if self._server:
+            self._alter("SET default_transaction_read_only = on")
+            with ExitStack() as stack:
+                for _ in range(max(self._store.engine.pool.checkedin(), 1)):  # type: ignore[attr-defined]
+                    connection = stack.enter_context(self._store.engine.connect())
+                    connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+                    connection.commit()
+
+    def end(self) -> None:
+        """New connections reach a server that writes; the old ones stay as they are."""
+        self._only_reads = False
+        if self._server:
+            self._alter("RESET default_transaction_read_only")
+
+    def _alter(self, what: str) -> None:
+        name = self._store.engine.url.database
+        server = self._store.engine.url.set(database="postgres").render_as_string(hide_password=False)
+        _sql(server.replace("{", "{{").replace("}", "}}"), f"ALTER DATABASE {name} {what}")
+
+
+@pytest.fixture
+def standby(store: Store) -> Iterator[Standby]:
+    """standby.begin() makes the database of `store` read-only, standby.end() makes it take writes again."""
+    made = Standby(store)
+    yield made
+    made.end()

@@ -2,6 +2,7 @@
 
 import sys
 from functools import partial
+from typing import Any
 
 from celery import Celery, signals
 from celery.schedules import crontab
@@ -23,7 +24,8 @@ except BadSettings as error:
     sys.exit(2)
 
 # By the schemes of the address (redis+socket:// is `redis` too): kombu's own transport ends at what is no message.
-TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), partial(tolerant, Transport)))
+_tolerant: Any = partial(tolerant, Transport)  # kombu takes a function for a name
+TRANSPORT_ALIASES.update(redis=_tolerant, rediss=_tolerant)
 
 app = Celery("trainer", include=["trainer.tasks"])
 app.conf.update(celery_settings(settings))

@@ -5,6 +5,8 @@
 What becomes of a queued revision is in `worker.ledger`.
 """
 
+import hashlib
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +18,7 @@ from sqlmodel import Session, col, select
 from smear.files import raw, shown
 from smear.listing import Layout
 from smear.sources import Source
-from smear.store import Store
+from smear.store import RowRejected, Store
 from smear.tables import RevisionRow, RevisionState, SlideRow, SourceRow, is_latest_revision, key, utc_now
 from worker import lanes
 from worker.forgetting import must_stay, remove
@@ -62,8 +64,14 @@ def known_slides(store: Store, source: int) -> dict[str, Known]:
 
 def known_of(store: Store, source: int, slide_ids: list[str]) -> dict[str, Known]:
     """Those of these slides that were seen before, with their latest revisions; some hundreds at a time."""
-    with store.read() as session:
-        return dict(_latest(session, (col(SlideRow.source_id) == source) & col(SlideRow.slide_id).in_(slide_ids)))
+    try:
+        with store.read() as session:
+            return dict(_latest(session, (col(SlideRow.source_id) == source) & col(SlideRow.slide_id).in_(slide_ids)))
+    except RowRejected:
+        if len(slide_ids) == 1:
+            return {}  # the database cannot hold the name, and so does not know it
+    # One name stops no other.
+    return {name: known for one in slide_ids for name, known in known_of(store, source, [one]).items()}
 
 
 def known_slide(store: Store, source: int, slide_id: str) -> Known | None:
@@ -196,8 +204,30 @@ def arriving(store: Store, source: int) -> list[tuple[str, str]]:
         return [(slide_id, raw(folder)) for slide_id, folder in rows]
 
 
-def fail_arriving(store: Store, revision: int, reason: str) -> None:
-    """A revision that was still arriving has failed. Its signature is that of no folder, so that a scan looks again."""
+def fail_arriving(store: Store, revision: int, reason: str, signature: str = "") -> bool:
+    """A revision that was still arriving has failed; False where it was not. The default signature is that of no
+    folder, so that a scan looks again.
+    """
+    values = {"state": "failed", "reason": reason, "finished_at": utc_now(), "signature": signature}
     with store.write() as session:
-        still = (RevisionRow.state == "arriving",)
-        change_revision(session, revision, still, state="failed", reason=reason, finished_at=utc_now(), signature="")
+        return change_revision(session, revision, (RevisionRow.state == "arriving",), **values)
+
+
+def refuse(store: Store, source: int, slide_id: str, folder: str, reason: str) -> int | None:
+    """Record a slide that the database rejects as failed, under a stand-in name where it rejects the name itself.
+
+    The revision's row number; None where that was recorded before.
+    """
+    for name in (slide_id, stand_in_name(folder)):
+        try:
+            known = known_slide(store, source, name) or open_slide(store, source, name, folder)
+        except RowRejected:
+            continue
+        if known.folder == folder:
+            return known.revision if fail_arriving(store, known.revision, reason) else None
+    return None
+
+
+def stand_in_name(folder: str) -> str:
+    """A name that every database can keep, for a slide whose own it cannot."""
+    return f"rejected-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"

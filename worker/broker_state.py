@@ -51,9 +51,13 @@ class BrokerState:
         if self.refuses is not None:
             said.append(f"the broker answers, refuses writes ({self.refuses}); slides wait in the database")
         if self.wrong_type:
-            said.append(f"the broker holds keys of another type than Celery's: {', '.join(map(shown, self.wrong_type))}")
+            said.append(
+                f"the broker holds keys of another type than Celery's: {', '.join(map(shown, self.wrong_type))}"
+            )
         if self.dropped:
-            said.append(f"{self.dropped} entries of the broker's queues were no messages and were dropped: who wrote them?")
+            said.append(
+                f"{self.dropped} entries of the broker's queues were no messages and were dropped: who wrote them?"
+            )
         return said
 
 
@@ -66,9 +70,7 @@ def look_at_broker(app: Celery) -> BrokerState:
                 wrong = tuple(_wrong_type(channel, client))
                 refuses = _refusal(client)
                 counted = client.execute_command("GET", DROPPED_KEY) if DROPPED_KEY not in wrong else None
-                return BrokerState(
-                    answers=True, refuses=refuses, wrong_type=wrong, dropped=int(counted or 0)
-                )
+                return BrokerState(answers=True, refuses=refuses, wrong_type=wrong, dropped=int(counted or 0))
         except (AuthenticationError, ResponseError) as error:
             return BrokerState(answers=True, refuses=_word(error))
         except (OperationalError, OSError, ValueError, *connection.connection_errors) as error:

@@ -2,6 +2,7 @@
 
 import sys
 from functools import partial
+from typing import Any
 
 from celery import Celery, signals
 from kombu.transport import TRANSPORT_ALIASES
@@ -27,7 +28,8 @@ except PlainError as error:
     sys.exit(2)
 
 # By the schemes of the address (redis+socket:// is `redis` too): kombu's own transport ends at what is no message.
-TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), partial(tolerant, Transport)))
+_tolerant: Any = partial(tolerant, Transport)  # kombu takes a function for a name
+TRANSPORT_ALIASES.update(redis=_tolerant, rediss=_tolerant)
 
 app = Celery("worker", include=["worker.tasks"])
 app.conf.update(celery_settings(settings))

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from smear.installation import remember
 from smear.layout import LAYOUTS
 from smear.plain import PlainError
 from smear.settings import load_settings
@@ -102,7 +103,7 @@ def classify(
     from worker.reading import SlideReader
 
     speak("worker")
-    given = {"layout": layout_name, "geometry": geometry}
+    given: dict[str, Any] = {"layout": layout_name, "geometry": geometry}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     how = layout(settings.layout_of_paths)
     slides = find_slides(paths, how)
@@ -188,10 +189,11 @@ def migrate(as_json: Json = False) -> None:
     settings = load_settings()
     os.umask(0o077)  # the database holds barcodes
     prepare(settings)
+    remember(settings)
     if as_json:
         _print_json({"database": "up to date", "bundle": "up to date"})
     else:
-        _err.print("schema and bundle are up to date")
+        _err.print(f"schema and bundle are up to date in {settings.var}", highlight=False, soft_wrap=True)
 
 
 @app.command(rich_help_panel=SERVICE)

@@ -11,6 +11,8 @@ import numpy as np
 
 from smear import bundle as bundles
 from smear.geometry import SIDE_PX
+from smear.installation import explained
+from smear.nightly_packages import learning
 from smear.plain import PlainError
 from smear.settings import Settings
 from smear.shipped import shipped_bundle
@@ -38,7 +40,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything the service stands on, one thing after the other."""
     looks: tuple[Callable[[Settings], Finding], ...] = (
         _python, _state_folder, _drop_folders, _database, _kept_pictures, _broker, _bundle_and_engine,
-        _compiled_forms, _gpu, _events,
+        _compiled_forms, _gpu, _events, _learning,
     )  # fmt: skip
     for look in looks:
         yield look(settings)
@@ -89,7 +91,7 @@ def _database(settings: Settings) -> Finding:
         return Finding("database", "bad", str(error), "start the database, or correct WNET_DATABASE_URL")
     if problem:
         cure = "see above" if problem.startswith(NOT_UTF8) else "run `worker migrate`"
-        return Finding("database", "bad", problem, cure)
+        return Finding("database", "bad", explained(problem, settings), cure)
     if spoilt is not None:
         cure = "stop the service and bring a backup back: `worker restore FILE`"
         return Finding("database", "bad", f"the file is damaged: {spoilt}", cure)
@@ -174,6 +176,16 @@ def _events(settings: Settings) -> Finding:
             "events", "mind", f"only {watches} folders can be watched", "sysctl fs.inotify.max_user_watches=524288"
         )
     return Finding("events", "good", f"{settings.observer}; up to {watches} folders")
+
+
+def _learning(settings: Settings) -> Finding:
+    told = learning(settings.nightly_at)
+    if settings.nightly_at == "off":
+        return Finding("nightly learning", "good", "WNET_NIGHTLY_AT is off")
+    if told["missing"]:
+        found = f"not on this host: {', '.join(told['missing'])} not installed"
+        return Finding("nightly learning", "mind", found, f"{told['install']}, or set WNET_NIGHTLY_AT=off")
+    return Finding("nightly learning", "good", f"at {settings.nightly_at}; its packages are installed")
 
 
 def _gpu(settings: Settings) -> Finding:

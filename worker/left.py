@@ -53,7 +53,7 @@ class LeftClaims:
         self._start()
 
     def let_go(self) -> None:
-        """Put all of them back into the outbox, uncounted; harmless for those that are over. Raises StoreUnavailable."""
+        """Put all of them back into the outbox, uncounted; harmless where one is over. Raises StoreUnavailable."""
         for one in sorted(self._claims.copy()):
             ledger.let_go_of(self._store, *one)
             with self._lock:

@@ -6,6 +6,7 @@ from sqlalchemy import delete, func, update
 from sqlmodel import Session, col, select
 
 from smear.cells import CELL_TYPES
+from smear.files import storable
 from smear.intervals import ADULT, Intervals
 from smear.store import Store
 from smear.tables import (
@@ -59,7 +60,7 @@ def write(
         .where(col(RevisionRow.id) == claim.revision, col(RevisionRow.token) == claim.token)
         .values(
             state="failed" if result.failure else "classified",
-            reason=result.failure,
+            reason=_kept(result.failure),
             claimed_by=None,
             in_hand=None,
             finished_at=func.coalesce(col(RevisionRow.finished_at), utc_now()),
@@ -95,8 +96,8 @@ def _pictures(session: Session, revision: int, result: SlideResult, cells: dict[
             "revision": revision,
             "path": picture.path,
             "cell": cells[cell.sha256] if cell.sha256 else None,
-            "problem": cell.problem,
-            "analyser_class": picture.analyser_class,
+            "problem": _kept(cell.problem),
+            "analyser_class": _kept(picture.analyser_class),
             "size": picture.stat.size,
             "mtime_ns": picture.stat.mtime_ns,
             "ctime_ns": picture.stat.ctime_ns,
@@ -121,7 +122,7 @@ def _prediction(number: int, bundle: int, cell: Cell) -> dict[str, Any]:
         "cell_type": cell.cell_type,
         **{f"p_{cell_type}": p[i] for i, cell_type in enumerate(CELL_TYPES)},
         "outside_score": cell.outside_score,
-        "problem": cell.problem,
+        "problem": _kept(cell.problem),
     }
 
 
@@ -144,13 +145,21 @@ def _differential(session: Session, revision: int, bundle: int, result: SlideRes
         "corrected_ci95": None if result.corrected_ci95 is None else _lists(result.corrected_ci95),
         "needs_review": result.needs_review,
         "flags": result.flags(intervals, sidecar.get("wbc_10e9_L")),
-        "problems": [*result.problems, *(of.sidecar_problems or [])],
+        "problems": [
+            {name: storable(text) for name, text in problem.items()}
+            for problem in (*result.problems, *(of.sidecar_problems or []))
+        ],
     }
     if row is None:
         row = DifferentialRow(revision=revision, bundle=bundle, created_at=utc_now(), **values)
     else:
         row.sqlmodel_update(values)
     session.add(row)
+
+
+def _kept(text: str | None) -> str | None:
+    """What is said of one picture stops no other."""
+    return None if text is None else storable(text)
 
 
 def _lists(limits: dict[str, tuple[float, float]]) -> dict[str, list[float]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from alembic.util import CommandError
+from sqlalchemy import URL
 
 from smear.audit import Verdict, verify
 from smear.plain import PlainError
@@ -93,7 +94,7 @@ def backup(settings: Settings, target: Path) -> Saved:
         _copy(database, copy)
         if (problem := damage(copy)) is not None:
             raise CannotSave(f"the database is damaged and was not saved: {problem}")
-        store = Store(f"sqlite:///{copy}")
+        store = Store(URL.create("sqlite", database=str(copy)))
         try:
             verdict = verify(store) if schema_problem(store) is None else None
         finally:
@@ -124,7 +125,7 @@ def restore(settings: Settings, source: Path, *, force: bool = False) -> Restore
         if verdict.problem is not None and not force:
             raise BrokenAudit(f"the audit in {source} is broken: {verdict.problem} (--force restores it all the same)")
         with alone(database) as replaced:
-            store = Store(f"sqlite:///{copy}")
+            store = Store(URL.create("sqlite", database=str(copy)))
             try:
                 renewed = renew(store, verdict, replaced)
                 end = verify(store)
@@ -155,8 +156,10 @@ def renew_in_place(settings: Settings) -> Renewed:
 def _database(settings: Settings) -> Path:
     store = Store(settings.database)
     store.close()
-    if store.engine.dialect.name != "sqlite" or store.file is None:
+    if store.engine.dialect.name != "sqlite":
         raise CannotSave(_ON_POSTGRESQL)
+    if store.file is None:
+        raise CannotSave("WNET_DATABASE_URL names no file: there is nothing to save")
     return store.file.absolute()
 
 
@@ -185,7 +188,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _bring_to_head(copy: Path, source: Path) -> Verdict:
-    store = Store(f"sqlite:///{copy}")
+    store = Store(URL.create("sqlite", database=str(copy)))
     try:
         problem = schema_problem(store)
         if problem == NO_DATABASE:
@@ -210,18 +213,18 @@ def _no_migration(settings: Settings) -> Iterator[None]:
 
 def _put_aside(database: Path) -> Path | None:
     """Give the replaced database a second name, and its log, which would be taken for the new one's, another."""
-    if not database.exists():
-        return None
+    there = database.exists()
     aside = database.with_name(f"{database.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}")
-    try:
-        os.link(database, aside)
-    except OSError:  # a file system without second names
-        database.rename(aside)
+    if there:
+        try:
+            os.link(database, aside)
+        except OSError:  # a file system without second names
+            database.rename(aside)
     for suffix in ("-wal", "-shm"):
         log = database.with_name(database.name + suffix)
         if log.exists():
             log.rename(aside.with_name(aside.name + suffix))
-    return aside
+    return aside if there else None
 
 
 def _same_owner(copy: Path, database: Path) -> None:

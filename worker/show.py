@@ -160,6 +160,9 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
     if told.get("night"):
         said = told["night"]["reason"] or "done: see `worker models list`"
         table.add_row("Night", escape(f"{told['night']['night']}: {said}"))
+    if (learning := told["learning"])["missing"]:
+        lacking = f"not on this host: {', '.join(learning['missing'])} not installed; {learning['install']}"
+        table.add_row("Learning", escape(lacking))
     if told.get("drift") and told["drift"]["days"]:
         alarms = len(told["drift"]["alarms"])
         table.add_row("Drift", f"{alarms or 'no'} alarms; {told['drift']['days']} days known")

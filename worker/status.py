@@ -9,6 +9,8 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from smear import runs
+from smear.installation import explained
+from smear.nightly_packages import learning
 from smear.settings import Settings
 from smear.store import Store, StoreUnavailable, schema_problem
 from smear.tables import RevisionRow, SlideRow, SourceRow, SuspectRow, is_latest_revision, utc_now
@@ -47,11 +49,15 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
             for s in settings.sources
         ],
         "broker": {
-            "answers": broker.answers, "writes": broker.writes, "waiting": waiting, "dropped": broker.dropped,
+            "answers": broker.answers,
+            "writes": broker.writes,
+            "waiting": waiting,
+            "dropped": broker.dropped,
         },
         "disk": _disk(settings),
         "engine": settings.engine,
         "precision": settings.precision,
+        "learning": learning(settings.nightly_at),
     }
     attention += [f"the drop folder {s['drop']} is not there" for s in told["sources"] if not s["there"]]
     if (short := short_of_room(settings)) is not None:
@@ -61,6 +67,7 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
         )
     try:
         problem = schema_problem(store)
+        problem = None if problem is None else explained(problem, settings)
         told["database"] = {"answers": True, "problem": problem}
         if problem is None:
             with store.read() as session:

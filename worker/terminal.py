@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
+from smear.installation import explained
 from smear.listing import slide_name
 from smear.settings import Settings
 from smear.version import program_version
@@ -76,7 +77,7 @@ def ready_store(settings: Settings) -> "Iterator[Store]":
     store = Store(settings.database)
     try:
         if problem := schema_problem(store):
-            refuse(problem)
+            refuse(explained(problem, settings))
         yield store
     finally:
         store.close()

@@ -1,4 +1,4 @@
-# W-Net Worker on the CPU: watcher, worker, migration and compiling, one image for all.
+# W-Net Worker on the CPU: watcher, worker, migration and page, one image for all.
 # Build in the project's root: docker build -f deploy/docker/cpu.Dockerfile -t wnet-worker:0.1.0 .
 
 FROM python:3.11.15-slim-bookworm AS build
@@ -6,10 +6,11 @@ WORKDIR /src
 RUN python -m venv --without-pip /opt/wnet
 # Packages first: they are built again only when these two files change.
 COPY constraints.txt pyproject.toml ./
-# "engines postgres train" for the image that learns at night: several hundred MB more.
-ARG EXTRAS="engines postgres"
+# "postgres engines" for an image that makes int8 (WNET_PRECISION), "postgres engines train" for one that learns at
+# night: several hundred MB more.
+ARG EXTRAS="postgres"
 RUN EXTRAS="$EXTRAS" python -c 'import os, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; e = p["optional-dependencies"]; \
-      print(*p["dependencies"], *(r for x in os.environ.get("EXTRAS", "engines postgres").split() for r in e[x]), sep="\n")' > requirements.txt \
+      print(*p["dependencies"], *(r for x in os.environ.get("EXTRAS", "postgres").split() for r in e[x]), sep="\n")' > requirements.txt \
     && python -m pip --python /opt/wnet/bin/python install --no-cache-dir -c constraints.txt -r requirements.txt
 COPY . .
 RUN python -m pip --python /opt/wnet/bin/python install --no-cache-dir --no-deps . \

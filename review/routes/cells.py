@@ -24,6 +24,7 @@ router = APIRouter()
 
 Viewer = Annotated[Person, Depends(reader("view"))]
 CellNumber = Annotated[int, Path(ge=1, le=MAX_ROW)]
+Kind = Annotated[str | None, Query(max_length=32)]
 #: An address carries the SHA-256 of its picture, which therefore never changes. It is kept for a session's cookie, so
 #: that a browser in which somebody signed out, or another person in, asks again and does not show it from its store.
 _HEADERS = {
@@ -98,11 +99,24 @@ def shipped_picture(_: Viewer, digest: Digest) -> Response:
     return _served(references.shipped_picture(digest))
 
 
+@router.get("/references/panel", response_class=HTMLResponse)
+def show_panel(request: Request, _: Viewer, label: Label = "neutrophil", kind: Kind = None) -> Response:
+    """Some examples of a type, to compare with the cell in focus on a slide's page."""
+    desk = desk_of(request)
+    with desk.store.read() as session:
+        found = references.panel(session, desk.pictures.has, label, kind)
+        return render(request, "_references.html", examples=found, label=label, kind=kind)
+
+
 @router.get("/references", response_class=HTMLResponse)
-def show_references(request: Request, _: Viewer, label: Label = "neutrophil") -> Response:
-    """Examples of a type, to look at beside a cell."""
-    with desk_of(request).store.read() as session:
-        return render(request, "_references.html", examples=references.examples(session, label), label=label)
+def show_references(request: Request, _: Viewer, label: Label = "neutrophil", kind: Kind = None) -> Response:
+    """All reference cells of a type or kind, large, a page of their own."""
+    desk = desk_of(request)
+    with desk.store.read() as session:
+        found = references.examples(session, desk.pictures.has, label, kind)
+        return render(
+            request, "references.html", examples=found, label=label, kind=kind, kinds=references.kinds(session, label)
+        )
 
 
 @router.post("/cells/{cell}/reference")

@@ -36,15 +36,22 @@ def promote(
 
 
 @router.post("/rollback", response_class=HTMLResponse)
-def roll_back(request: Request, who: Administrator, reason: Reason = "") -> Response:
-    """What served before serves again."""
+def roll_back(
+    request: Request,
+    who: Administrator,
+    reason: Reason = "",
+    promotion: Annotated[int, Form(ge=0, le=MAX_ROW)] = 0,
+) -> Response:
+    """What served before serves again. `promotion` is the row number of the one that is taken back."""
     try:
-        challengers.roll_back(desk_of(request).store, who, reason)
+        challengers.roll_back(desk_of(request).store, who, reason, promotion)
     except Refused as refused:
         return _page(request, refused.status, words=refused.words)
     return see_other("/models")
 
 
 def _page(request: Request, status: int = 200, *, words: str | None = None) -> Response:
-    with desk_of(request).store.read() as session:
-        return render(request, "models.html", status, told=challengers.look(session), words=words)
+    desk = desk_of(request)
+    with desk.store.read() as session:
+        told = challengers.look(session, desk.nightly_at)
+        return render(request, "models.html", status, told=told, words=words)

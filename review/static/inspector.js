@@ -81,14 +81,17 @@ function refer() {
   const group = groupOf(inFocus());
   const wanted = wished ?? (group === "unusable" ? "" : group);
   for (const name of document.querySelectorAll("#i-bars [data-compare]")) name.setAttribute("aria-pressed", String(name.dataset.compare === wanted));
-  if (wanted === asked) return;
-  asked = wanted;
+  // A kind that a person gave asks for examples of that kind, as long as the type is the cell's own.
+  const kind = wanted === group ? inFocus().dataset.kind : "";
+  const about = `label=${wanted}${kind ? `&kind=${kind}` : ""}`;
+  if (about === asked) return;
+  asked = about;
   clearTimeout(waiting);
   // Not with every step of a hurried walk.
   waiting = setTimeout(async () => {
     if (!wanted) { beside.replaceChildren(); return; }
-    const answer = await fetch(`/references?label=${wanted}`, { headers: { "X-Background": "1", "HX-Request": "true" } }).catch(() => null);
-    if (!answer?.ok || asked !== wanted) return;
+    const answer = await fetch(`/references/panel?${about}`, { headers: { "X-Background": "1", "HX-Request": "true" } }).catch(() => null);
+    if (!answer?.ok || asked !== about) return;
     beside.innerHTML = await answer.text();
     document.getElementById("z-refs").innerHTML = beside.innerHTML;
   }, 160);

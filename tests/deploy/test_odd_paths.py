@@ -23,7 +23,7 @@ sys.path.insert(0, str(PROJECT / "deploy"))
 from supervise import WatchfulOptions, folder_variables, supervisor_configuration  # noqa: E402 - deploy/ is no package
 
 
-ODD = ["50%off", "100%25", "%(here)s", "a #1", "a ;b", "it's \"x\"", "ümlaut", "a@b:c", "[x]", "a&b=c", "$HOME", "a\\b"]
+ODD = ["50%off", "100%25", "%(here)s", "a #1", "a ;b", 'it\'s "x"', "ümlaut", "a@b:c", "[x]", "a&b=c", "$HOME", "a\\b"]
 
 
 @pytest.fixture(params=ODD)
@@ -89,7 +89,7 @@ def test_the_broker_is_reached_and_the_schedule_kept(odd):
     finally:
         process.kill()
         process.wait()
-    with shelve.open(str(settings.var / "schedule")) as kept:  # as Celery's beat does
+    with shelve.open(str(settings.var / "schedule")) as kept:  # noqa: S301 - as Celery's beat does, on a file of our own
         kept["entries"] = {}
 
 

@@ -238,11 +238,19 @@ def test_thousands_of_requests_at_once_on_one_connection_are_not_queued(shared_s
         assert shared_server.memory_mb() - before < 25
 
 
-def test_more_connections_than_there_may_be_end_the_idle_ones_and_not_the_page(shared_server):
+@pytest.mark.parametrize("first", [
+    b"", START, START.replace(b"GET", b"POST") + b"Content-Length: 99\r\n\r\na",
+    b"GET /static/vendor/inter-5.3.0-latin.woff2 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 4,
+])  # fmt: skip
+def test_more_connections_than_there_may_be_end_the_waiting_ones_and_not_the_page(shared_server, first):
     with ExitStack() as stack:
         for _ in range(400):
-            stack.enter_context(shared_server.connect())
-        assert connections(shared_server) <= 251
+            stack.enter_context(shared_server.connect(first, receive_bytes=2048))
+        # Before it closes some, it accepts all that came at once.
+        deadline = time.monotonic() + 10
+        while connections(shared_server) > 250:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         assert shared_server.serves()
 
 

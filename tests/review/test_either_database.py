@@ -8,6 +8,7 @@ from web_client import LOOSE, Client
 from review.app import create_app
 from review.desk import make_desk
 from smear.audit import verify
+from smear.review_tables import AuditRow
 from smear.tables import CellRow
 
 
@@ -94,3 +95,19 @@ def test_two_administrators_cannot_unmake_each_other_at_the_same_moment(store, q
     with store.read() as session:
         assert len(session.exec(select(UserRow).where(UserRow.role == "administrator")).all()) == 1
     assert verify(store).problem is None
+
+
+def test_a_database_that_turns_read_only_is_told_in_words_and_needs_no_restart(page, store, standby):
+    slide = add_slide(store, "S-1")
+    maria = page("maria")
+    with store.read() as session:
+        (cell, *_) = session.exec(select(CellRow.id).where(CellRow.slide == slide).order_by(CellRow.id))
+    standby.begin()
+    for _ in range(2):
+        refused = maria.label(slide, [cell], "basophil", 0)
+        assert (refused.status_code, "try again in a moment" in refused.json()["words"]) == (503, True)
+    standby.end()
+    answers = [maria.label(slide, [cell], "basophil", 0).status_code for _ in range(2)]
+    assert 200 in answers
+    with store.read() as session:
+        assert session.exec(select(AuditRow).where(AuditRow.action == "label")).all()

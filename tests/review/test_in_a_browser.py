@@ -358,7 +358,7 @@ def test_nobody_is_shut_out(new_page, desk, slide, address, scheme, size):
     how = {"color_scheme": scheme, "viewport": {"width": width, "height": height}, "bypass_csp": True}
     page = new_page("jonas", **how)
     found = {}
-    for path in ("/", f"/slides/{slide}", "/audit", "/password"):
+    for path in ("/", f"/slides/{slide}", "/audit", "/audit/1", "/references?label=outside", "/password"):
         page.goto(address + path)
         page.wait_for_load_state("load")
         page.wait_for_timeout(400)
@@ -387,3 +387,45 @@ def test_nothing_scrolls_sideways_on_a_tablet_or_a_small_screen(new_page, desk, 
             page.goto(address + path)
             page.wait_for_load_state("load")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, path)
+
+
+def test_a_page_whose_slide_was_purged_says_so_and_changes_nothing(new_page, desk, slide, address, sample_pictures):
+    from worker.forgetting import remove
+
+    page = new_page("maria")
+    page.goto(f"{address}/slides/{slide}")
+    page.wait_for_selector(".cell.current")
+    page.route("**/events", lambda route: route.abort())
+    page.wait_for_timeout(500)  # the page has said that it has the slide
+    with desk.store.write() as session:
+        remove(session, [slide])
+    other = add_slide(desk.store, "S-OTHER", pictures=desk.pictures, files=sample_pictures)
+    page.keyboard.press("3")
+    page.wait_for_selector("#conflict:not([hidden])")
+    assert "removed from the database" in page.inner_text("#conflict")
+    with desk.store.read() as session:
+        assert session.exec(select(LabelRow)).all() == []
+    page.goto(f"{address}/slides/{other}")
+    page.wait_for_function("() => [...document.querySelectorAll('.cell img')].every((one) => one.src)")
+    shown = page.evaluate("() => document.querySelector('.cell').dataset.sha256")
+    got = page.evaluate("""async (sha) => {
+        const bytes = await (await fetch(`/pictures/${sha}`)).arrayBuffer();
+        const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+        return [...digest].map((one) => one.toString(16).padStart(2, '0')).join('');
+    }""", shown)  # fmt: skip
+    assert got == shown
+
+
+def test_a_page_that_was_open_before_a_restore_is_loaded_again_and_says_why(new_page, desk, slide, address):
+    page = new_page("maria")
+    page.goto(f"{address}/slides/{slide}")
+    page.wait_for_selector(".cell.current")
+    with desk.store.write() as session:
+        session.exec(select(RevisionRow)).one().identity = "f" * 32
+    page.keyboard.press("3")
+    page.wait_for_selector(".toast >> text=The database was restored")
+    with desk.store.read() as session:
+        assert session.exec(select(LabelRow)).all() == []
+    page.wait_for_selector(".cell.current")
+    page.keyboard.press("3")
+    wait_for_count(page, "basophil", 1)

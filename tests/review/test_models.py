@@ -1,12 +1,16 @@
 """The page of bundles: what it tells of a night, who may put a challenger into use, and how it is taken back."""
 
+import sys
+from datetime import timedelta
+
 import pytest
 from seeding import add_slide, source_and_bundle
 from sqlmodel import select
 
+from review.challengers import look
 from review.picture import FOOT, TOP, panels
 from smear.cells import CELL_TYPES
-from smear.nightly_tables import PromotionRow, ScorecardRow
+from smear.nightly_tables import PromotionRow, RunRow, ScorecardRow
 from smear.review_tables import AuditRow
 from smear.tables import BundleRow, ServingRow, key, utc_now
 
@@ -128,3 +132,41 @@ def test_engine_and_precision_stand_beside_the_bundle(desk, client, offered):
     page = client("ada").get("/models").text
     assert "Engine and precision" in page
     assert 'fake fp32 <span class="muted">(1 result)</span>' in page
+
+
+def test_a_rollback_from_a_page_that_shows_an_earlier_promotion_is_refused(client, desk, offered):
+    import re
+
+    _, challenger = offered
+    ada, other = client("ada"), client("ada")
+    ada.write(f"/models/{challenger}/promote", data={"reason": "better on our slides"})
+    seen = re.search(r'name="promotion" value="(\d+)"', ada.get("/models").text)[1]
+    other.write("/models/rollback", data={"reason": "seen too few basophils"})
+    other.write(f"/models/{challenger}/promote", data={"reason": "it was the stain"})
+    for stale in ({"promotion": seen}, {"promotion": "0"}):
+        answer = ada.write("/models/rollback", data=stale | {"reason": "not good at all"})
+        assert (answer.status_code, "after this page was opened" in answer.text) == (409, True)
+    assert serving(desk) == challenger
+
+
+@pytest.fixture
+def no_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+
+
+def test_before_the_first_night_the_page_says_what_keeps_it_from_this_host(desk, client, no_torch):
+    page = client("ada").get("/models").text
+    assert "No night has run yet. This host cannot learn at night: torch is not installed. Install with: " in page
+    assert "-m pip install -c constraints.txt --editable &#39;.[train]&#39;" in page
+
+
+def test_where_another_host_runs_nights_the_page_says_nothing_of_packages(desk, no_torch):
+    with desk.store.write() as session:
+        session.add(RunRow(night="2031-05-01", stage="collect", state="ended", reason="too few", created_at=utc_now()))
+    with desk.store.read() as session:
+        assert look(session, "02:00").sentence == "Night of 2031-05-01: too few"
+    with desk.store.write() as session:
+        session.exec(select(RunRow)).one().created_at = utc_now() - timedelta(days=3)
+    with desk.store.read() as session:
+        assert "This host cannot learn at night: torch is not installed" in look(session, "02:00").sentence
+        assert look(session, "off").sentence == "Night of 2031-05-01: too few"

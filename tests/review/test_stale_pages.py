@@ -181,7 +181,7 @@ ROW = "a row's number, which the database never gives out again"
 SAYS_WHAT = "what is wanted, no identifier"
 #: Why each parameter that a request names something by cannot come to mean another thing.
 NAMES = {
-    "slide": ROW, "cell": ROW, "cells": ROW, "user": ROW, "source": ROW, "number": ROW,
+    "slide": ROW, "promotion": ROW, "cell": ROW, "cells": ROW, "user": ROW, "source": ROW, "number": ROW,
     "revision": "counts within a slide, and goes with the identity in every write",
     "version": "counts within a revision, and goes with the identity",
     "since": "a version, which counts only with the identity beside it",
@@ -228,3 +228,51 @@ def test_every_message_names_what_cannot_repeat():
     row, night = ["revision"], ["night"]  # a row's number; a night's name, whose rows are never removed
     assert found.pop("worker.classify") == row
     assert all(names in ([], night) for names in found.values()), found
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_change_that_is_committed_late_is_told_though_later_numbers_were_seen(store):
+    first, second = add_slide(store, "S-1"), add_slide(store, "S-2")
+    seen, _ = live.look(store, None)
+    if store.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    with store.write() as late:
+        late.execute(update(RevisionRow).where(RevisionRow.slide == first).values(state="failed"))
+        with store.write() as early:
+            early.execute(update(RevisionRow).where(RevisionRow.slide == second).values(state="failed"))
+        seen, events = live.look(store, seen)
+        assert [event.data for event in events] == [{"slides": [second]}]
+    seen, events = live.look(store, seen)
+    assert [event.data for event in events] == [{"slides": [first]}]
+    assert live.look(store, seen)[1] == []
+
+
+def test_an_earlier_state_of_the_database_ends_every_stream_so_that_pages_look_at_everything(store):
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
+    seen, _ = live.look(store, None)
+    with pytest.raises(live.AnotherDatabase):
+        live.look(store, live.Seen(seen.board, seen.audit + 1))
+
+    async def play(monkeypatch):
+        hub = live.Hub(store, poll_seconds=0.01, ping_seconds=30)
+        answers = iter([(seen, []), live.AnotherDatabase()])
+
+        def fake_look(*_):
+            answer = next(answers, (seen, []))
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(live, "look", fake_look)
+        try:
+            async with asyncio.timeout(30):
+                return [told async for told in hub.listen(lambda: True)]
+        finally:
+            await hub.close()
+
+    with pytest.MonkeyPatch.context() as patched, ThreadPoolExecutor(1) as other:
+        assert other.submit(asyncio.run, play(patched)).result(timeout=60) == [b"retry: 2000\n\n"]

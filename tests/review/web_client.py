@@ -8,6 +8,7 @@ from sqlmodel import select
 from starlette.testclient import TestClient
 
 from review.throttle import Limits, Rate
+from smear.promotion import to_undo
 from smear.tables import CellRow, RevisionRow
 
 
@@ -49,6 +50,10 @@ class Client(TestClient):
             url += f"?identity={self.identity(url)}"
         elif re.match(r"/slides/\d+/comments$", url):
             data = {"identity": self.identity(url)} | (data or {})
+        elif url == "/models/rollback":
+            with self.app.state.desk.store.read() as session:  # type: ignore[attr-defined]
+                last = to_undo(session)
+            data = {"promotion": 0 if last is None else last.id} | (data or {})
         elif re.match(r"/(slides/\d+/(labels|undo|redo|hold|sign|amend)|cells/\d+/reference)$", url):
             json = {"identity": self.identity(url)} | (json or {})
         return self.post(url, json=json, data=data, headers={"x-csrf-token": self.csrf}, follow_redirects=False)

@@ -38,7 +38,7 @@ def test_other_options_of_the_address_stay():
 @pytest.mark.parametrize("option", ["ssl_cert_reqs=maybe", "ssl_certs=/x"])
 def test_an_option_that_is_none_is_refused(monkeypatch, option):
     monkeypatch.setenv("WNET_BROKER_URL", f"rediss://:Pa55@host/0?{option}")
-    with pytest.raises(BadSettings, match="WNET_BROKER_URL: .*ssl_cert") as refused:
+    with pytest.raises(BadSettings, match=r"WNET_BROKER_URL: .*ssl_cert") as refused:
         load_settings()
     assert "Pa55" not in str(refused.value)
 

@@ -93,3 +93,14 @@ def test_damage_is_told_in_words(sqlite_store, tmp_path):
     (tmp_path / "none").write_bytes(b"rubbish" * 1000)
     assert damage(tmp_path / "none") == "file is not a database"
     assert "unable to open" in damage(tmp_path / "absent")
+
+
+def test_a_program_that_keeps_row_numbers_in_memory_is_told_before_it_writes_to_another_database(sqlite_store, other):
+    told = []
+    sqlite_store.when_replaced(lambda: told.append("replaced"))
+    add(sqlite_store, "first")
+    other.replace(sqlite_store.file)
+    with pytest.raises(StoreUnavailable, match="another database lies in the place"):
+        add(sqlite_store, "second")
+    assert told == ["replaced"]
+    assert names(sqlite_store) == ["other"]

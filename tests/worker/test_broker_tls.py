@@ -89,7 +89,7 @@ def test_it_is_accepted_where_its_authority_is_named(tls, make_settings, certifi
 
 def test_a_certificate_for_another_name_is_refused(tls, make_settings, certificate):
     app = sender(make_settings(broker_url=f"rediss://localhost:{tls.port}/0", broker_ca=certificate[0]))
-    with pytest.raises(BrokerUnavailable, match="(?i)hostname mismatch"):
+    with pytest.raises(BrokerUnavailable, match=r"(?i)hostname mismatch"):
         publish(app, 7)
 
 

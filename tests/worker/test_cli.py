@@ -188,7 +188,7 @@ def test_a_call_that_makes_no_sense_is_exit_code_two(worker):
 
 @pytest.mark.parametrize("command", [["results"], ["results", "--json"], ["retry", "--failed"]])
 def test_without_a_database_it_is_said_how_to_get_one(worker, command):
-    refused(worker(*command), "there is no database yet: run `worker migrate`")
+    refused(worker(*command), "wnet.sqlite: run `worker migrate`")
 
 
 def test_a_file_that_is_no_database_is_one_sentence(worker, settings):

@@ -2,14 +2,12 @@
 
 import threading
 import time
-from contextlib import ExitStack
 
 import pytest
-from sqlalchemy import event, text
 from sqlmodel import select
 
 from smear.layout import layout
-from smear.store import Store, StoreUnavailable
+from smear.store import StoreUnavailable
 from smear.tables import DifferentialRow, RevisionRow
 from worker import ledger
 from worker.lease import Lease
@@ -24,49 +22,6 @@ from worker.work import Work
 def row(store, revision):
     with store.read() as session:
         return session.get(RevisionRow, revision)
-
-
-class Standby:
-    """Turns a database read-only as a failover does: connections that are open stay open, and refuse writes for good."""
-
-    def __init__(self, store):
-        self._store, self._only_reads = store, False
-        self._server = store.engine.dialect.name == "postgresql"
-        if not self._server:
-
-            @event.listens_for(store.engine, "begin")
-            def _query_only(connection):
-                connection.exec_driver_sql(f"PRAGMA query_only={'ON' if self._only_reads else 'OFF'}")
-
-    def begin(self):
-        self._only_reads = True
-        if self._server:
-            self._alter("SET default_transaction_read_only = on")
-            with ExitStack() as stack:
-                for _ in range(max(self._store.engine.pool.checkedin(), 1)):
-                    connection = stack.enter_context(self._store.engine.connect())
-                    connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
-                    connection.commit()
-
-    def end(self):
-        """New connections reach a server that writes; the old ones stay as they are."""
-        self._only_reads = False
-        if self._server:
-            self._alter("RESET default_transaction_read_only")
-
-    def _alter(self, what):
-        own = Store(self._store.engine.url.render_as_string(hide_password=False))
-        with own.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("SET default_transaction_read_only = off"))
-            connection.execute(text(f"ALTER DATABASE {self._store.engine.url.database} {what}"))
-        own.close()
-
-
-@pytest.fixture
-def standby(store):
-    made = Standby(store)
-    yield made
-    made.end()
 
 
 @pytest.fixture
@@ -219,3 +174,14 @@ def test_the_watcher_goes_on_and_counts_no_silence_as_a_death(
     with store.read() as session:
         states = session.exec(select(RevisionRow.state).order_by(RevisionRow.id)).all()
     assert states == ["queued", "queued"]
+
+
+def test_a_file_that_was_moved_away_is_used_again_once_it_is_back(sqlite_store, queue_slide):
+    """SQLite keeps the old file open, and refuses to write to it: only another connection helps."""
+    revision = queue_slide(sqlite_store)
+    moved = sqlite_store.file.with_name("moved.sqlite")
+    sqlite_store.file.rename(moved)
+    with pytest.raises(StoreUnavailable):
+        ledger.claim(sqlite_store, revision, "host:1")
+    moved.rename(sqlite_store.file)
+    assert ledger.claim(sqlite_store, revision, "host:1") is not None

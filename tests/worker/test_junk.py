@@ -83,9 +83,7 @@ def service(broker, settings, tmp_path):
     prepare(settings)
     broker.start()
     log = tmp_path / "worker.log"
-    environment = os.environ | {
-        "WNET_VAR": str(settings.var), "WNET_DROP": settings.drop, "WNET_LOG_LEVEL": "debug", "WNET_ENGINE_THREADS": "1",
-    }  # fmt: skip
+    environment = os.environ | {"WNET_VAR": str(settings.var), "WNET_DROP": settings.drop, "WNET_LOG_LEVEL": "debug"}
     with log.open("w") as file:
         process = subprocess.Popen(
             [

@@ -288,19 +288,27 @@ def test_a_backup_of_the_version_before_is_brought_to_this_one(worker, lived, tm
     assert (tmp_path / "old.sqlite").exists()
 
 
-@pytest.mark.parametrize("there", ["damaged", "none"])
-def test_where_the_replaced_database_cannot_be_asked_numbers_go_on_far_above(worker, lived, saved, there):
+@pytest.mark.parametrize("there", ["damaged", "none", "its log alone"])
+def test_where_the_replaced_database_cannot_be_asked_numbers_go_on_far_above(worker, lived, saved, tmp_path, there):
     lived.close()
     if there == "damaged":
         lived.file.write_bytes(b"rubbish" * 1000)
         (lived.file.parent / "wnet.sqlite-wal").write_bytes(b"its log")
     else:
         lived.file.unlink()
+    if there == "its log alone":
+        shutil.copyfile(saved, tmp_path / "other.sqlite")
+        other = Store(f"sqlite:///{tmp_path / 'other.sqlite'}")
+        add_slide(other, "S-9")
+        shutil.copyfile(tmp_path / "other.sqlite-wal", lived.file.parent / "wnet.sqlite-wal")
+        other.close()
     done = worker("restore", saved, "--json")
     assert done.returncode == 0, done.stderr
+    with lived.read() as session:
+        assert session.exec(select(SlideRow.slide_id)).all() == ["S-1"]
     assert min(add_slide(lived, "S-2")) > GAP
     aside = json.loads(done.stdout)["replaced"]
-    assert (aside is None) == (there == "none")
+    assert (aside is None) == (there != "damaged")
     if aside is not None:
         assert Path(aside).read_bytes().startswith(b"rubbish")
         assert Path(f"{aside}-wal").read_bytes() == b"its log"

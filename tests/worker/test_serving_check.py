@@ -112,3 +112,26 @@ def test_status_is_asked_without_a_bundle_that_serves(broker, sqlite_store, sett
     queue_slide(sqlite_store)
     told = status(sqlite_store, settings, sender(settings))
     assert any("none serves yet: run `worker migrate`" in line for line in told["needs_attention"])
+
+
+def test_status_and_doctor_say_what_nightly_learning_lacks_here(broker, settings, worker, json_lines, monkeypatch):
+    import sys
+
+    from smear import extras
+
+    broker.start()
+    prepare(settings)
+    (told,) = json_lines(worker("status", "--json").stdout)
+    assert told["learning"] == {"at": "02:00", "missing": [], "install": None}
+    monkeypatch.setitem(sys.modules, "torch", None)
+    line = extras.install_line("train")
+    (told,) = json_lines(worker("status", "--json").stdout)
+    assert told["learning"] == {"at": "02:00", "missing": ["torch"], "install": line}
+    assert not any("torch" in sentence for sentence in told["needs_attention"])  # running slides needs none of it
+    assert "torch not installed" in " ".join(worker("status").stdout.split())
+    (finding,) = [f for f in json_lines(worker("doctor", "--json").stdout) if f["name"] == "nightly learning"]
+    assert (finding["verdict"], finding["found"]) == ("mind", "not on this host: torch not installed")
+    assert finding["cure"] == f"{line}, or set WNET_NIGHTLY_AT=off"
+    off = worker("doctor", "--json", WNET_NIGHTLY_AT="off")
+    (finding,) = [f for f in json_lines(off.stdout) if f["name"] == "nightly learning"]
+    assert finding["verdict"] == "good"

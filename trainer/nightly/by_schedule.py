@@ -1,15 +1,15 @@
 """A night by schedule: training in a process of its own, at the lowest priority; the build handed to its room."""
 
-import importlib.util
 import subprocess
 import sys
+from functools import cache
 from typing import Any, Final
 
 import structlog
 from celery import current_app
 from kombu.exceptions import OperationalError
 
-from smear import runs
+from smear import extras, runs
 from smear.nightly_schedule import EXPIRES_SECONDS
 from smear.priority import idle
 from smear.settings import load_settings
@@ -17,14 +17,12 @@ from smear.store import Store, schema_problem
 
 
 log: Final = structlog.get_logger()
-#: What training needs beyond what running needs.
-_NEEDED: Final = ("torch", "onnx", "onnxruntime", "sklearn", "matplotlib")
 
 
 def go_on(*, begin: bool) -> None:
     """Do what is next of the night: in a process of its own here, or by a message to engine_build's queue."""
-    if lacking := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
-        log.warning("no nightly fine-tune on this host: pip install '.[train]'", missing=", ".join(lacking))
+    if lacking := extras.missing("train"):
+        _say_once(", ".join(lacking))
         return
     store = Store(load_settings().database)
     try:
@@ -39,6 +37,12 @@ def go_on(*, begin: bool) -> None:
             _hand_over(stage.night)
     finally:
         store.close()
+
+
+@cache
+def _say_once(missing: str) -> None:
+    """Log what is missing: once a process, though the schedule asks every few minutes."""
+    log.warning("no nightly fine-tune on this host", missing=missing, install=extras.install_line("train"))
 
 
 def run_process() -> int:

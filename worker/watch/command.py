@@ -34,6 +34,8 @@ def watch(settings: Settings, waiting: Callable[[str], object]) -> None:
         waiting(problem)
     if stop.is_set():
         return
+    # What a watcher remembers of one database does not hold of another: its supervisor starts the next.
+    store.when_replaced(stop.set)
     # The most urgent source is looked at first in every step.
     ordered = sorted(settings.sources, key=lambda source: -source.priority)
     watches = [

@@ -14,7 +14,7 @@ from smear.pictures import UnreadablePicture, ends
 from smear.settings import Settings
 from smear.slide_facts import SlideFacts, read_facts
 from smear.sources import Source
-from smear.store import Store
+from smear.store import RowRejected, Store
 from worker import arrivals
 from worker.arrivals import Known
 from worker.lanes import rank
@@ -178,16 +178,22 @@ class Looker:
     def _queue(self, slide: Followed, known: Known, listing: Listing, facts: SlideFacts, now: float) -> None:
         blood = is_blood(slide.slide_id, self._settings.not_blood)
         first = blood and self._express.take(now)
-        arrivals.settle(
-            self._store,
-            known.revision,
-            facts.values,
-            blood=blood,
-            sidecar_problems=facts.problems,
-            sidecar_stat=facts.stat,
-            signature=settled_signature(listing),
-            rank=rank(self._source.priority, express=first),
-        )
+        try:
+            arrivals.settle(
+                self._store,
+                known.revision,
+                facts.values,
+                blood=blood,
+                sidecar_problems=facts.problems,
+                sidecar_stat=facts.stat,
+                signature=settled_signature(listing),
+                rank=rank(self._source.priority, express=first),
+            )
+        except RowRejected as error:
+            log.error("failed", revision=known.revision, reason=str(error))  # noqa: TRY400 - the reason says it all
+            reason = f"its sidecar is refused: {error}"
+            arrivals.fail_arriving(self._store, known.revision, reason, settled_signature(listing))
+            return
         self._note_latest(slide, listing)
         self._note_ignored(slide, listing, now)
         log.info("settled", revision=known.revision, blood=blood)

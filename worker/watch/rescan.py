@@ -11,7 +11,7 @@ from smear.intervals import ADULT, Intervals
 from smear.layout import Listing, layout
 from smear.slide_facts import CHANGING, facts_stat, read_facts
 from smear.sources import Source
-from smear.store import Store
+from smear.store import RowRejected, Store
 from worker import arrivals
 from worker.arrivals import Known
 from worker.sidecars import take_up
@@ -66,14 +66,17 @@ class Rescan:
             yield Difference(self._source.name, "", "away", f"the drop folder cannot be read: {error.strerror}")
 
     def _compare(self, slide_id: str, folder: str, known: Known | None) -> Iterator[Difference]:
-        if known is not None and known.folder != folder:
-            slide_id, known = arrivals.known_by_a_name(self._store, self._row, self._layout, slide_id, folder)
         try:
+            if known is not None and known.folder != folder:
+                slide_id, known = arrivals.known_by_a_name(self._store, self._row, self._layout, slide_id, folder)
             verdict, reason = self._verdict(slide_id, folder, known)
         except FileChanging:
             verdict, reason = "under way", "a file is being written"
         except OSError as error:
             verdict, reason = "cannot be read", error.strerror or str(error)
+        except RowRejected as error:
+            arrivals.refuse(self._store, self._row, slide_id, folder, str(error))
+            slide_id, verdict, reason = arrivals.stand_in_name(folder), "cannot be read", str(error)
         self.counts[verdict] += 1
         if verdict in {"new", "changed", "sidecar changed", "cannot be read"}:
             yield Difference(self._source.name, slide_id, verdict, reason)

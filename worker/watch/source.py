@@ -10,7 +10,7 @@ import structlog
 from smear.layout import layout
 from smear.settings import Settings
 from smear.sources import Source
-from smear.store import Store, StoreUnavailable
+from smear.store import RowRejected, Store, StoreUnavailable
 from worker import arrivals
 from worker.arrivals import Known
 from worker.watch.active import SourceLease, this_process
@@ -119,6 +119,12 @@ class SourceWatch:
             outcome = self._looker.look(slide, now, away=self._away)
         except StoreUnavailable:
             raise
+        except RowRejected as error:
+            # One slide; the others of the source go on. It is recorded, so that people see it.
+            revision = arrivals.refuse(self._store, self._row, slide.slide_id, slide.folder, str(error))
+            if revision is not None:
+                log.error("failed: the database rejects a slide", revision=revision, reason=str(error))  # noqa: TRY400 - the reason says it all
+            outcome = "leave"
         except Exception:
             # A bug of ours over one slide must not keep the others from being seen.
             log.exception("a look at a slide failed")

@@ -1,11 +1,12 @@
 """`trainer nightly` as a person and as the schedule call it, and what the schedule does on a host that cannot train."""
 
 import json
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
-from smear import priority, runs
+from smear import extras, priority, runs
 from smear.lease import Lease
 from smear.nightly_tables import RunRow
 from smear.tables import utc_now
@@ -83,7 +84,13 @@ def test_the_build_is_handed_to_its_room_by_name(schedule, lab_store):
     assert schedule == [(runs.BUILD, ["2031-05-01"], "build")]
 
 
-def test_a_host_that_cannot_train_does_nothing_and_says_what_it_lacks(schedule, monkeypatch, caplog):
-    monkeypatch.setattr(by_schedule.importlib.util, "find_spec", lambda name: None if name == "torch" else name)
-    by_schedule.go_on(begin=True)
+def test_a_host_that_cannot_train_does_nothing_and_says_once_what_it_lacks(schedule, monkeypatch):
+    from structlog.testing import capture_logs
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    by_schedule._say_once.cache_clear()
+    with capture_logs() as logged:
+        for _ in range(3):  # as the schedule asks, every five minutes
+            by_schedule.go_on(begin=False)
     assert schedule == []
+    assert [(line["missing"], line["install"]) for line in logged] == [("torch", extras.install_line("train"))]

@@ -89,3 +89,37 @@ def test_a_watch_that_has_more_to_do_is_not_kept_resting(monkeypatch, clock):
 
     loop.watch([watch], FakeReconciler([False] * 60), stop, ticking)
     assert len(watch.steps) == 51
+
+
+def test_a_watcher_ends_where_another_database_lies_in_the_place_of_the_one_it_knows(
+    settings, sqlite_store, tmp_path, migrated_sqlite, monkeypatch
+):
+    import shutil
+    import signal
+    import threading
+
+    from sqlmodel import select
+
+    from smear.tables import SourceRow
+    from worker.watch import command, source
+
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # not the main thread's here
+    active = threading.Event()
+    real = source.SourceWatch.step
+
+    def step(self, now):
+        settled = real(self, now)
+        if self.active:
+            active.set()
+        return settled
+
+    monkeypatch.setattr(source.SourceWatch, "step", step)
+    watcher = threading.Thread(target=command.watch, args=(settings, print))
+    watcher.start()
+    assert active.wait(60)
+    shutil.copyfile(migrated_sqlite, tmp_path / "other.sqlite")
+    (tmp_path / "other.sqlite").replace(sqlite_store.file)
+    watcher.join(60)
+    assert not watcher.is_alive()
+    with sqlite_store.read() as session:
+        assert session.exec(select(SourceRow)).all() == []  # nothing was written under a number of the other one
