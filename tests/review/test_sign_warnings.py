@@ -6,6 +6,7 @@ import pytest
 from seeding import PASSWORD, add_slide
 from sqlmodel import select, update
 
+from review.lockout import Growth, PasswordLimits
 from review.throttle import Limits, Rate
 from smear.audit import verify
 from smear.review_tables import AuditRow, SessionRow, SignatureRow
@@ -189,24 +190,29 @@ def test_zero_minutes_ask_each_time(make_settings, sqlite_store, quick_passwords
     assert sign(maria, row, 2).status_code == 428
 
 
-def test_wrong_passwords_count_with_failed_sign_ins(settings, sqlite_store, quick_passwords):
+def test_too_many_wrong_passwords_lock_this_persons_signatures_for_every_process(
+    settings, sqlite_store, quick_passwords
+):
     from seeding import add_people
     from web_client import Client
 
     from review.app import create_app
     from review.desk import make_desk
 
-    limits = Limits(sign_in_name=Rate(3, 900), writes=Rate(1000, 1))
+    limits = Limits(passwords=PasswordLimits(place=Growth(2, 900, 60, 900)), writes=Rate(1000, 1))
     add_people(sqlite_store, quick_passwords)
     row = add_slide(sqlite_store, "S-1")
-    app = create_app(make_desk(sqlite_store, settings, quick_passwords, limits), settings)
-    maria, other = Client(app, base_url="http://127.0.0.1"), Client(app, base_url="http://127.0.0.1")
-    maria.sign_in("maria")
+    processes = [create_app(make_desk(sqlite_store, settings, quick_passwords, limits), settings) for _ in range(2)]
+    maria, again, jonas = (Client(app, base_url="http://127.0.0.1") for app in (*processes, processes[1]))
+    for client, name in ((maria, "maria"), (again, "maria"), (jonas, "jonas")):
+        assert client.sign_in(name).status_code == 303
     ago(sqlite_store, 16)
-    assert other.sign_in("maria", "wrong").status_code == 401
     assert [sign(maria, row, password=WRONG).status_code for _ in range(3)] == [403, 403, 429]
-    assert sign(maria, row, password=PASSWORD).status_code == 429
-    assert other.sign_in("maria").status_code == 429
+    for client in (maria, again):
+        answer = sign(client, row, password=PASSWORD)
+        assert (answer.status_code, answer.json()["password"]) == (429, True)
+    assert signatures(sqlite_store) == []
+    assert sign(jonas, row, password=PASSWORD).status_code == 200
 
 
 def test_a_new_password_counts_as_given(client, desk, slide):

@@ -189,6 +189,19 @@ def test_every_button_on_a_tablet_says_its_word(new_page, slide, address, width,
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.parametrize("width", [768, 980, 1024, 1181, 1280])
+def test_no_column_of_the_differential_is_cut_off(new_page, desk, address, width):
+    mix = ["neutrophil"] * 60 + ["lymphocyte"] * 60
+    slide = add_slide(desk.store, "S-1", cells=mix, analyser=mix, sidecar={"wbc_10e9_L": 123.4})
+    page = new_page("jonas", viewport={"width": width, "height": 900})
+    open_slide(page, address, slide)
+    edges = page.evaluate("""() => {
+        const card = document.getElementById("panel").getBoundingClientRect();
+        return [document.querySelector("#panel .diffs").getBoundingClientRect().right, card.right];
+    }""")
+    assert edges[0] <= edges[1], edges
+
+
 def test_the_board_renews_its_numbers_while_another_person_labels(new_page, desk, slide, address, client, cells_of):
     page = new_page("vera")
     page.goto(f"{address}/?show=all")
