@@ -204,7 +204,7 @@ def latest_to_write(
 ) -> RevisionRow:
     """The latest revision as it is now, and nobody else's to change before this transaction ends. Raises Refused.
 
-    With `seen_revision`, a number, and `identity` also where that is not the one that was seen: versions count anew
+    With `seen_revision`, a number, and `identity` also where that is not the one that was seen: versions begin at 0
     with each revision, and go on from an earlier one after a restore.
     """
     try:

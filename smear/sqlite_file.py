@@ -1,8 +1,8 @@
 """The file of an SQLite database: that it is still the one that was opened, and that it is whole.
 
 SQLite keeps working on a file that another has replaced: what is written goes to a file without a name, and what is
-read is the past. So each time a connection is taken from the pool, the file under the database's name is compared with
-the one that was opened.
+read is out of date. So each time a connection is taken from the pool, the file under the database's name is compared
+with the one that was opened.
 """
 
 import contextlib

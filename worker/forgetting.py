@@ -1,6 +1,6 @@
 """Removing slides from the database: what is removed with them, and which rows make a slide stay.
 
-Both are told by the foreign keys of all tables. A table that refers to slides, revisions or cells and is not named here
+Both follow from the foreign keys of all tables. A table that refers to slides, revisions or cells and is not named here
 makes the slide stay: what a person said or signed is never removed, nor is what a later version may add.
 """
 

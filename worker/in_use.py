@@ -1,4 +1,4 @@
-"""Whether anybody uses the database: it is replaced only while nobody does, and is held for that time."""
+"""Whether another program uses the database, and an exclusive lock on it while it is replaced."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ STOP_IT: Final = "the service is running: stop it first"
 
 
 class InUse(PlainError):
-    """Somebody uses the database; its text says what to stop."""
+    """Another program uses the database; its text says what to stop."""
 
 
 def running(settings: Settings) -> bool:
@@ -56,9 +56,9 @@ def others_connected(store: Store) -> bool:
 
 @contextlib.contextmanager
 def alone(database: Path) -> Iterator[Replaced | None]:
-    """Nobody else has the database open meanwhile; what it had given out, None where that cannot be read.
+    """Lock the database against every other program; yields what it had given out, None where that cannot be read.
 
-    Raises InUse where somebody has. Its write-ahead log is written into it and removed.
+    Raises InUse where another program has it open. Its write-ahead log is written into it and removed.
     """
     if not database.exists():
         yield None
@@ -66,7 +66,7 @@ def alone(database: Path) -> Iterator[Replaced | None]:
     with contextlib.closing(sqlite3.connect(database, timeout=_ALONE_SECONDS, isolation_level=None)) as held:
         replaced = None
         try:
-            # SQLite leaves its write-ahead log only where nobody else has the database open.
+            # SQLite leaves its write-ahead log only where no other program has the database open.
             held.execute("PRAGMA journal_mode=DELETE")
             held.execute("BEGIN EXCLUSIVE")
             replaced = _given_out(held)

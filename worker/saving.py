@@ -1,7 +1,7 @@
 """Saving an SQLite database to a file while the service runs, and bringing it back while it does not.
 
 A restored database is another one under the same name: `smear.renewal` says what it must not share with the one that it
-replaces. That one is kept beside it.
+replaces. The replaced database is kept under another name in the same folder.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ class CannotSave(PlainError):
 
 
 class BrokenAudit(CannotSave):
-    """The audit of a backup is broken, and nobody asked to restore it all the same."""
+    """The audit of a backup is broken, and the call does not say --force."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def backup(settings: Settings, target: Path) -> Saved:
 
 
 def restore(settings: Settings, source: Path, *, force: bool = False) -> Restored:
-    """Bring a backup back under the database's name; what lay there is kept beside it. The service must not run.
+    """Bring a backup back under the database's name; the replaced one is kept. The service must not run.
 
     A backup whose audit is broken is restored with `force` alone; the line "restore" of the audit then says so. Raises
     CannotSave, BrokenAudit, InUse, StoreUnavailable, OSError.
@@ -165,7 +165,7 @@ def _database(settings: Settings) -> Path:
 
 @contextlib.contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
-    """A new file beside `target`, that only we may read; nothing of it is left behind."""
+    """A new file in the folder of `target`, readable by this user alone, and removed at the end."""
     copy = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     try:

@@ -40,7 +40,7 @@ def restore(
     force: Annotated[bool, typer.Option("--force", help="Also where the backup's audit is broken.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Bring a backup back while the service is stopped. The replaced database is kept beside it."""
+    """Bring a backup back while the service is stopped. The replaced database is kept under another name."""
     from worker.saving import BrokenAudit, renew_in_place
     from worker.saving import restore as bring_back
 
@@ -64,4 +64,4 @@ def restore(
     if as_json:
         print_json(told | {"sessions_ended": sessions})
     else:
-        out.print(f"{said}; {sessions} sessions ended: everybody signs in again", highlight=False, soft_wrap=True)
+        out.print(f"{said}; {sessions} sessions ended: all users sign in again", highlight=False, soft_wrap=True)

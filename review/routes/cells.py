@@ -88,7 +88,7 @@ def pictures(request: Request, _: Annotated[Person, Depends(looker)], digests: D
 
 
 def _known(desk: Desk, digests: Collection[str]) -> set[str]:
-    """Those of these contents that some cell in the database shows: pictures of a purged slide are shown to nobody."""
+    """Those of these contents that a cell in the database shows: pictures of a purged slide are not served."""
     with desk.store.read() as session:
         return set(session.exec(select(CellRow.sha256).where(col(CellRow.sha256).in_(digests))))
 

@@ -34,7 +34,7 @@ def _run() -> None:
                 context.run_migrations()
         finally:
             if on_sqlite:
-                connection.invalidate()  # nobody else is to work without foreign keys
+                connection.invalidate()  # so that no later session works without foreign keys
 
 
 def _check_foreign_keys(ctx: MigrationContext, step: Any, heads: Any, run_args: Any) -> None:

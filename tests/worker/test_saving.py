@@ -4,16 +4,18 @@ import json
 import shutil
 import socket
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
 from alembic import command
+from sqlalchemy import delete
 from sqlmodel import select
 
 from smear.audit import Actor, append, verify
 from smear.nightly_tables import LeaseRow, RunRow
 from smear.renewal import GAP, Replaced, counted_tables, renew
-from smear.review_tables import AuditRow, ReviewRow, SessionRow, UserRow
+from smear.review_tables import AuditRow, BoardRow, ReviewRow, SessionRow, UserRow
 from smear.runs import begin, latest, next_stage
 from smear.settings import private_folder
 from smear.store import Store, _alembic, schema_problem
@@ -337,6 +339,31 @@ def test_after_pg_restore_everything_is_renewed_once_nobody_is_connected(worker,
     assert revisions(postgres_store)[before[1]].identity != identity
     assert min(add_slide(postgres_store, "S-2")) > GAP
     assert verify(postgres_store).problem is None
+
+
+def test_what_the_readme_says_of_postgresql_brings_a_database_back(worker, postgres_store, tmp_path):
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
+    url = postgres_store.engine.url
+    place = ["--host", url.query["host"], "--username", url.username]
+    add_slide(postgres_store, "S-1")
+    dumped = ["pg_dump", *place, "--format=custom", f"--file={tmp_path / 'wnet.dump'}", url.database]
+    subprocess.run([programs / dumped[0], *dumped[1:]], check=True)
+    gone = add_slide(postgres_store, "S-2")
+    postgres_store.close()
+    restored = ["pg_restore", *place, "--clean", "--if-exists", f"--dbname={url.database}", tmp_path / "wnet.dump"]
+    subprocess.run([programs / restored[0], *restored[1:]], check=True)
+    url_text = url.render_as_string(hide_password=False)
+    assert worker("restore", "--renew", WNET_DATABASE_URL=url_text).returncode == 0
+    with postgres_store.read() as session:
+        assert session.exec(select(SlideRow.slide_id)).all() == ["S-1"]
+    again = add_slide(postgres_store, "S-3")
+    assert all(new > old for new, old in zip(again, gone, strict=True))
+    with postgres_store.read() as session:
+        lines = dict(session.exec(select(BoardRow.slide_name, BoardRow.changed)).all())
+    assert lines["S-3"] > max(lines["S-1"], GAP)
+    assert verify(postgres_store).problem is None
+    with pytest.raises(Exception, match="append-only"), postgres_store.write() as session:
+        session.execute(delete(AuditRow))
 
 
 def test_every_table_whose_numbers_are_counted_goes_on_above_those_of_the_replaced_database(store):
