@@ -223,7 +223,7 @@ def let_go_of(store: Store, revision: int, token: int, attempts: int) -> None:
 def release(store: Store, claim: Claim, *, attempts: int) -> None:
     """Hand a claim back undone: the watcher settles the slide anew. `attempts` is what the slide keeps of its count."""
     with store.write() as session:
-        ours = (RevisionRow.token == claim.token,)
+        ours = (RevisionRow.token == claim.token, RevisionRow.state == "queued")
         change_revision(
             session, claim.revision, ours, **_released(), state="arriving", settled_at=None, attempts=attempts
         )
@@ -232,7 +232,7 @@ def release(store: Store, claim: Claim, *, attempts: int) -> None:
 def fail(store: Store, claim: Claim, reason: str) -> None:
     """The revision has failed, for a reason a technologist can act on."""
     with store.write() as session:
-        ours = (RevisionRow.token == claim.token,)
+        ours = (RevisionRow.token == claim.token, RevisionRow.state == "queued")
         change_revision(
             session, claim.revision, ours, **_released(), state="failed", reason=reason, finished_at=utc_now()
         )

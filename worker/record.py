@@ -57,7 +57,12 @@ def write(
     """
     ended = session.execute(
         update(RevisionRow)
-        .where(col(RevisionRow.id) == claim.revision, col(RevisionRow.token) == claim.token)
+        .where(
+            col(RevisionRow.id) == claim.revision,
+            col(RevisionRow.token) == claim.token,
+            # The token outlives the claim: what a person has reviewed since is not taken back.
+            col(RevisionRow.state).in_(("queued", "classified", "failed")),
+        )
         .values(
             state="failed" if result.failure else "classified",
             reason=_kept(result.failure),

@@ -74,6 +74,27 @@ def test_recording_twice_writes_no_new_rows_and_changes_none(
     assert dump(store) == before
 
 
+@pytest.mark.parametrize("state", ["reviewed", "signed"])
+def test_a_claim_that_is_done_never_takes_a_review_back(
+    store, drop, bundle, make_slide, classified, queue_slide, dump, state
+):
+    """Its token still fits: only the state shows that a person has begun since."""
+    make_slide(drop, "S-1", 6)
+    register(store, bundle)
+    claim = ledger.claim(store, queue_slide(store), "w")
+    result = classified("S-1")
+    record(store, claim, result, "signature")
+    with store.write() as session:
+        session.get(RevisionRow, claim.revision).state = state
+        session.flush()
+    before = dump(store)
+    with pytest.raises(Fenced):
+        record(store, claim, result, "signature")
+    ledger.release(store, claim, attempts=1)
+    ledger.fail(store, claim, "too late")
+    assert dump(store) == before
+
+
 def test_a_message_thought_lost_changes_nothing_once_its_slide_is_done(
     store, drop, bundle, make_slide, classified, queue_slide, dump
 ):
