@@ -15,7 +15,7 @@ import structlog
 from celery import Celery, signals
 from celery.worker import state
 
-from worker.queue import depth
+from worker.queue import SpoiltQueue, depth
 
 
 log: Final = structlog.get_logger()
@@ -43,6 +43,13 @@ class Hearing:
         self._well_since = now
 
 
+def _waiting(app: Celery) -> int | None:
+    try:
+        return depth(app)
+    except SpoiltQueue:
+        return None  # the watcher repairs it; a worker that takes nothing meanwhile is not deaf
+
+
 def watch_consuming(app: Celery, end: Callable[[], object] = lambda: os._exit(EXIT_DEAF)) -> None:
     """Start the thread that looks every POLL_SECONDS, for as long as the process lives."""
     hearing = Hearing(DEAF_SECONDS, time.monotonic())
@@ -54,7 +61,7 @@ def watch_consuming(app: Celery, end: Callable[[], object] = lambda: os._exit(EX
     def look() -> None:
         while True:
             time.sleep(POLL_SECONDS)
-            if hearing.step(depth(app), len(state.reserved_requests), time.monotonic()):
+            if hearing.step(_waiting(app), len(state.reserved_requests), time.monotonic()):
                 log.critical("messages wait but none arrive here: ending this process")
                 end()
 

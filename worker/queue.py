@@ -14,10 +14,16 @@ from worker.lanes import ORDINARY
 SLIDES: Final = "slides"
 #: The task that classifies one revision: its name is all that a sender knows of it.
 CLASSIFY: Final = "worker.classify"
+#: How the server's refusal begins where a key holds another type.
+_WRONG_TYPE: Final = "WRONGTYPE"
 
 
 class BrokerUnavailable(Exception):
     """The broker did not accept a message; it stays in the outbox."""
+
+
+class SpoiltQueue(BrokerUnavailable):
+    """The broker answers, and a key of the queue holds something else than messages."""
 
 
 def sender(settings: Settings) -> Celery:
@@ -39,15 +45,17 @@ def publish(app: Celery, revision: int, lane: int = ORDINARY) -> None:
     try:
         app.send_task(CLASSIFY, args=[revision], queue=SLIDES, priority=lane, retry=False)
     except (OperationalError, OSError, ResponseError) as error:
-        raise BrokerUnavailable(str(error)) from error
+        raise (SpoiltQueue if _WRONG_TYPE in str(error) else BrokerUnavailable)(str(error)) from error
 
 
 def depth(app: Celery) -> int | None:
-    """How many messages wait; None where the broker does not answer, or not with a number."""
+    """How many messages wait; None where the broker does not answer. Raises SpoiltQueue."""
     with app.connection_for_read(connect_timeout=3) as connection:
         try:
             # Not passively: kombu then asks whether the queue exists, forgets its key prefix, and finds none. Declaring
             # writes nothing to a Redis server: a queue without messages does not exist there.
             return int(connection.default_channel.queue_declare(SLIDES).message_count)
-        except (OperationalError, OSError, ResponseError, *connection.connection_errors):
+        except (OperationalError, OSError, ResponseError, *connection.connection_errors) as error:
+            if _WRONG_TYPE in str(error):
+                raise SpoiltQueue(str(error)) from error
             return None

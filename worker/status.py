@@ -17,7 +17,7 @@ from smear.tables import RevisionRow, SlideRow, SourceRow, SuspectRow, is_latest
 from worker import drift, gaps, serving_check
 from worker.broker_state import look_at_broker
 from worker.models import serving
-from worker.queue import depth
+from worker.queue import SpoiltQueue, depth
 from worker.room import free_bytes, short_of_room
 
 
@@ -33,7 +33,10 @@ STALLS: Final = 2
 def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
     """The state of the whole, as one JSON object. `needs_attention` lists what a person should look at."""
     attention: list[str] = []
-    waiting = depth(app)
+    try:
+        waiting = depth(app)
+    except SpoiltQueue:
+        waiting = None  # which key it is, the look at the broker says
     broker = look_at_broker(app)
     attention += broker.problems
     told: dict[str, Any] = {

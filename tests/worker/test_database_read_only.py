@@ -174,14 +174,3 @@ def test_the_watcher_goes_on_and_counts_no_silence_as_a_death(
     with store.read() as session:
         states = session.exec(select(RevisionRow.state).order_by(RevisionRow.id)).all()
     assert states == ["queued", "queued"]
-
-
-def test_a_file_that_was_moved_away_is_used_again_once_it_is_back(sqlite_store, queue_slide):
-    """SQLite keeps the old file open, and refuses to write to it: only another connection helps."""
-    revision = queue_slide(sqlite_store)
-    moved = sqlite_store.file.with_name("moved.sqlite")
-    sqlite_store.file.rename(moved)
-    with pytest.raises(StoreUnavailable):
-        ledger.claim(sqlite_store, revision, "host:1")
-    moved.rename(sqlite_store.file)
-    assert ledger.claim(sqlite_store, revision, "host:1") is not None

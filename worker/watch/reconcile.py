@@ -13,7 +13,7 @@ from worker.dead import end_claim
 from worker.ending import SILENT
 from worker.lanes import LANES
 from worker.ledger import Held
-from worker.queue import BrokerUnavailable, depth, publish
+from worker.queue import BrokerUnavailable, SpoiltQueue, depth, publish
 
 
 log: Final = structlog.get_logger()
@@ -67,8 +67,12 @@ class Reconciler:
         overdue = [r for r, since in self._waiting.items() if now - since >= LOST_SECONDS]
         if not overdue:
             return
-        if (there := depth(self._app)) is None:
-            repair_broker(self._app)  # where it answers after all, and only a key is spoilt
+        try:
+            there = depth(self._app)
+        except SpoiltQueue:
+            repair_broker(self._app)
+            return
+        if there is None:
             return
         # Messages leave a lane in the order they came, so those missing are next in turn. Told too often does no harm.
         for revision in overdue[: max(len(unclaimed) - there, 0)]:
@@ -92,7 +96,8 @@ class Reconciler:
                 if not self._broker_away:
                     log.warning("broker is away; slides wait in the database", reason=str(error))
                 self._broker_away = True
-                repair_broker(self._app)
+                if isinstance(error, SpoiltQueue):
+                    repair_broker(self._app)
                 break
             accepted.append(revision)
         if accepted:
