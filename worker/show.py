@@ -157,21 +157,27 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
     for name, said in _gaps(told):
         table.add_row(name, escape(said))
     table.add_row("Quarantine", f"{told['quarantine']} pictures" if told.get("quarantine") else "empty")
-    if told.get("night"):
-        said = told["night"]["reason"] or "done: see `worker models list`"
-        table.add_row("Night", escape(f"{told['night']['night']}: {said}"))
-    if (learning := told["learning"])["missing"]:
-        lacking = f"not on this host: {', '.join(learning['missing'])} not installed; {learning['install']}"
-        table.add_row("Learning", escape(lacking))
-    if told.get("drift") and told["drift"]["days"]:
-        alarms = len(told["drift"]["alarms"])
-        table.add_row("Drift", f"{alarms or 'no'} alarms; {told['drift']['days']} days known")
+    for name, said in _learning(told):
+        table.add_row(name, escape(said))
     disk = told["disk"]
     if disk["free_mb"] is not None:
         table.add_row("Disk", f"{disk['free_mb']} MB free, {disk['reserve_mb']} are kept in reserve")
     console.print(table)
     for line in told["needs_attention"]:
         console.print(f"[bold red]![/] {escape(line)}")
+
+
+def _learning(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The latest night, what nightly learning lacks on this host, and drift."""
+    said = []
+    if night := told.get("night"):
+        said.append(("Night", f"{night['night']}: {night['reason'] or 'done: see `worker models list`'}"))
+    if (learning := told["learning"])["missing"]:
+        missing = ", ".join(learning["missing"])
+        said.append(("Learning", f"not on this host: {missing} not installed; {learning['install']}"))
+    if (drift := told.get("drift")) and drift["days"]:
+        said.append(("Drift", f"{len(drift['alarms']) or 'no'} alarms; {drift['days']} days known"))
+    return said
 
 
 def _gaps(told: Mapping[str, Any]) -> list[tuple[str, str]]:
