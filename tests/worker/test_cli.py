@@ -236,7 +236,7 @@ def test_status_says_what_needs_a_person(worker, queued, json_lines):
     assert told["needs_attention"] == ["the broker does not answer; slides wait in the database"]
     assert told["slides"] == {"queued": 1}
     assert (told["to_be_queued"], told["working_on"]) == (1, 0)
-    assert told["broker"] == {"answers": False, "waiting": None}
+    assert told["broker"] == {"answers": False, "writes": False, "waiting": None, "dropped": 0}
     assert told["sources"][0]["there"]
     assert "does not answer" in worker("status").stdout
 
@@ -246,7 +246,7 @@ def test_status_is_content_when_all_is_well(worker, broker, classified, json_lin
     done = worker("status", "--json")
     assert done.returncode == 0, done.stdout
     (told,) = json_lines(done.stdout)
-    assert (told["needs_attention"], told["broker"]) == ([], {"answers": True, "waiting": 0})
+    assert (told["needs_attention"], told["broker"]) == ([], {"answers": True, "writes": True, "waiting": 0, "dropped": 0})
     assert told["slides"] == {"classified": 1}
 
 
@@ -279,7 +279,10 @@ def test_the_doctor_finds_nothing_wrong_with_a_good_installation(worker, broker,
     broker.start()
     done = worker("doctor", "--json")
     told = {finding["name"]: finding for finding in json_lines(done.stdout)}
-    names = "python, state folder, drop folder, database, kept pictures, broker, network, compiled forms, events, gpu"
+    names = (
+        "python, state folder, drop folder, database, kept pictures, broker, network, compiled forms, events, gpu, "
+        "nightly learning"
+    )
     assert set(told) == set(names.split(", "))
     bad = {name: finding["found"] for name, finding in told.items() if finding["verdict"] == "bad"}
     assert not bad.keys() - {"state folder"}  # a full disk is no fault of ours
