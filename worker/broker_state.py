@@ -42,6 +42,13 @@ class BrokerState:
         return self.answers and self.refuses is None
 
     @property
+    def faults(self) -> dict[str, Any]:
+        """What is wrong, as `worker status --json` prints it; empty where all is well, or nothing answers."""
+        refused = {} if self.refuses is None else {"refuses": self.refuses}
+        wrong = {"wrong_type": [shown(key) for key in self.wrong_type]} if self.wrong_type else {}
+        return refused | wrong | ({"dropped": self.dropped} if self.dropped else {})
+
+    @property
     def problems(self) -> list[str]:
         """What a person should look at, a sentence each."""
         if not self.answers:

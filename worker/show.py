@@ -133,7 +133,9 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
             there += f", scanned {source['scanned_seconds_ago']:.0f} s ago"
         table.add_row("Drop folder", f"{escape(source['name'])}: {escape(source['drop'])} ({source['layout']}){there}")
     broker, database = told["broker"], told["database"]
-    answer = f"answers, {broker['waiting']} waiting" if broker["writes"] else "[bold red]answers, refuses writes[/]"
+    answer = (
+        f"answers, {broker['waiting']} waiting" if "refuses" not in broker else "[bold red]answers, refuses writes[/]"
+    )
     table.add_row("Broker", answer if broker["answers"] else "[bold red]does not answer[/]")
     table.add_row("Database", escape(database["problem"]) if database["problem"] else "answers")
     table.add_row("Bundle", told.get("bundle") or "none")

@@ -51,12 +51,7 @@ def status(store: Store, settings: Settings, app: Celery) -> dict[str, Any]:
             }
             for s in settings.sources
         ],
-        "broker": {
-            "answers": broker.answers,
-            "writes": broker.writes,
-            "waiting": waiting,
-            "dropped": broker.dropped,
-        },
+        "broker": {"answers": broker.answers, "waiting": waiting, **broker.faults},
         "disk": _disk(settings),
         "engine": settings.engine,
         "precision": settings.precision,
