@@ -83,10 +83,8 @@ class Attempts:
             append(session, entered.person.actor, "sign in")
         return entered
 
-    def confirm(self, person: Person, password: str) -> str:
-        """Check that a signed-in person is still who signed in; the hash that the password fits.
-
-        Raises TooManyAttempts, or Refused (422).
+    def confirm(self, person: Person, password: str) -> None:
+        """Check that a signed-in person is still who signed in. Raises TooManyAttempts, or Refused (422).
 
         For everything that asks for one's own password again. Only this person's sessions count here: nobody at the
         sign-in page can use the allowance up.
@@ -101,7 +99,6 @@ class Attempts:
             raise Refused(422, "The password is not right.")
         with self._store.write() as session:
             self._right(session, counters)
-        return row.password_hash
 
     def stay(self, person: Person, kept: str, device: str | None) -> Entered:
         """The session after a change of one's own password to the one with this hash. Raises Refused (401)."""

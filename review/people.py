@@ -123,12 +123,15 @@ def reset_password(store: Store, passwords: Passwords, by: Actor, user: int) -> 
     return password
 
 
-def change_password(store: Store, passwords: Passwords, person: Person, kept: str, new: str) -> str:
-    """A person's own new password in the place of the one with the hash `kept`; the new hash. Ends all their sessions.
-
-    Raises Refused.
-    """
+def change_password(store: Store, passwords: Passwords, person: Person, old: str, new: str) -> str:
+    """A person's own new password; its hash. Ends all of their sessions, this one too. Raises Refused."""
+    with store.read() as session:
+        kept = _row(session, person.id).password_hash
+    if not passwords.fits(kept, old):
+        raise Refused(422, "The present password is not right.")
     check_new(new, person.name)
+    if old == new:
+        raise Refused(422, "Choose another password than the present one.")
     hashed = passwords.hash(new)
     with store.write() as session:
         row = _row(session, person.id, lock=True)

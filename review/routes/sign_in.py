@@ -88,9 +88,9 @@ def change_password(
     """Change one's own password; every session of this person ends, and this browser gets a new one."""
     desk = desk_of(request)
     try:
-        _check_typed(old, new, again)
-        kept = desk.attempts.confirm(who.person, old)
-        hashed = people.change_password(desk.store, desk.passwords, who.person, kept, new)
+        _check_alike(new, again)
+        desk.attempts.confirm(who.person, old)
+        hashed = people.change_password(desk.store, desk.passwords, who.person, old, new)
         entered = desk.attempts.stay(who.person, hashed, request.cookies.get(DEVICE_COOKIE))
     except Refused as refused:
         return render(request, "password.html", refused.status, must_change=who.person.must_change, words=refused.words)
@@ -101,11 +101,9 @@ def change_password(
     return answer
 
 
-def _check_typed(old: str, new: str, again: str) -> None:
+def _check_alike(new: str, again: str) -> None:
     if new != again:
         raise Refused(422, "Passwords do not match.")
-    if old == new:
-        raise Refused(422, "Choose another password than the current one.")
 
 
 def _form(request: Request, status: int = 200, words: str | None = None, name: str = "") -> Response:
