@@ -154,15 +154,9 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
         )
         if again["slides"]:
             table.add_row("Tried again", f"{again['slides']} slides, up to {again['most_attempts']} times")
-    for name, said in _gaps(told):
-        table.add_row(name, escape(said))
     table.add_row("Quarantine", f"{told['quarantine']} pictures" if told.get("quarantine") else "empty")
-    if told.get("night"):
-        said = told["night"]["reason"] or "done: see `worker models list`"
-        table.add_row("Night", escape(f"{told['night']['night']}: {said}"))
-    if (learning := told["learning"])["missing"]:
-        lacking = f"not on this host: {', '.join(learning['missing'])} not installed; {learning['install']}"
-        table.add_row("Learning", escape(lacking))
+    for name, said in (*_gaps(told), *_learning(told)):
+        table.add_row(name, escape(said))
     if told.get("drift") and told["drift"]["days"]:
         alarms = len(told["drift"]["alarms"])
         table.add_row("Drift", f"{alarms or 'no'} alarms; {told['drift']['days']} days known")
@@ -172,6 +166,18 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
     console.print(table)
     for line in told["needs_attention"]:
         console.print(f"[bold red]![/] {escape(line)}")
+
+
+def _learning(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The latest night, and what this host lacks for one."""
+    said = []
+    if night := told.get("night"):
+        said.append(("Night", f"{night['night']}: {night['reason'] or 'done: see `worker models list`'}"))
+    if (learning := told["learning"])["missing"]:
+        said.append(
+            ("Learning", f"not on this host: {', '.join(learning['missing'])} not installed; {learning['install']}")
+        )
+    return said
 
 
 def _gaps(told: Mapping[str, Any]) -> list[tuple[str, str]]:
