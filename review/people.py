@@ -128,10 +128,10 @@ def change_password(store: Store, passwords: Passwords, person: Person, old: str
     with store.read() as session:
         kept = _row(session, person.id).password_hash
     if not passwords.fits(kept, old):
-        raise Refused(422, "The present password is not right.")
+        raise Refused(422, "The current password is not right.")
     check_new(new, person.name)
     if old == new:
-        raise Refused(422, "Choose another password than the present one.")
+        raise Refused(422, "Choose another password than the current one.")
     hashed = passwords.hash(new)
     with store.write() as session:
         row = _row(session, person.id, lock=True)

@@ -156,10 +156,8 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
         )
         if again["slides"]:
             table.add_row("Tried again", f"{again['slides']} slides, up to {again['most_attempts']} times")
-    for name, said in _gaps(told):
-        table.add_row(name, escape(said))
     table.add_row("Quarantine", f"{told['quarantine']} pictures" if told.get("quarantine") else "empty")
-    for name, said in _learning(told):
+    for name, said in (*_gaps(told), *_learning(told)):
         table.add_row(name, escape(said))
     disk = told["disk"]
     if disk["free_mb"] is not None:
