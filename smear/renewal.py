@@ -13,7 +13,7 @@ from sqlmodel import Session, SQLModel, col, delete, select
 
 from smear.audit import GENESIS, Actor, Verdict, append
 from smear.nightly_tables import LeaseRow, RunRow
-from smear.review_tables import AuditHeadRow, AuditRow, ReviewRow, SessionRow
+from smear.review_tables import AuditHeadRow, AuditRow, DeviceRow, ReviewRow, SessionRow
 from smear.runs import STAGES
 from smear.store import Store
 from smear.tables import RevisionRow, SourceRow, utc_now
@@ -66,6 +66,8 @@ def renew(store: Store, restored: Verdict, replaced: Replaced | None) -> Renewed
         _rows(session, update(LeaseRow).values(holder=None, token=col(LeaseRow.token) + GAP))
         _rows(session, update(ReviewRow).values(held_by=None, held_at=None))
         sessions = _rows(session, delete(SessionRow))
+        # Browsers that a reset of a password has made strangers since must not be known again.
+        _rows(session, delete(DeviceRow))
         _end_lost_nights(session, replaced)
         if restored.problem is not None:
             _head_at_last_line(session)

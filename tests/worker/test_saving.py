@@ -15,7 +15,7 @@ from sqlmodel import select
 from smear.audit import Actor, append, verify
 from smear.nightly_tables import LeaseRow, RunRow
 from smear.renewal import GAP, Replaced, counted_tables, renew
-from smear.review_tables import AuditRow, BoardRow, ReviewRow, SessionRow, UserRow
+from smear.review_tables import AuditRow, BoardRow, DeviceRow, ReviewRow, SessionRow, UserRow
 from smear.runs import begin, latest, next_stage
 from smear.settings import private_folder
 from smear.store import Store, _alembic, schema_problem
@@ -63,6 +63,7 @@ def lived(sqlite_store):
         session.add(user)
         session.flush()
         session.add(SessionRow(token_sha256="0" * 64, user=key(user.id), created_at=utc_now(), seen_at=utc_now()))
+        session.add(DeviceRow(token_sha256="1" * 64, user=key(user.id), seen_at=utc_now()))
         session.add(ReviewRow(revision=revision, version=3, held_by=user.id, held_at=utc_now()))
         session.add(LeaseRow(name="nightly", holder="h", token=5, beat=9))
         source = session.exec(select(SourceRow)).one()
@@ -126,6 +127,7 @@ def test_what_is_restored_is_what_was_saved_and_the_replaced_database_lies_besid
     assert (told["claims_ended"], told["sessions_ended"], told["revisions"]) == (1, 1, 1)
     with lived.read() as session:
         assert session.exec(select(SlideRow.slide_id)).all() == ["S-1"]
+        assert session.exec(select(DeviceRow)).all() == []
         line = session.exec(select(AuditRow).where(AuditRow.action == "restore")).one()
     assert (line.who, line.before) == ("console", {"lines": head.lines, "head": head.head})
     assert (line.after["lines"], line.after["problem"]) == (1, None)
