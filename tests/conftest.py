@@ -108,8 +108,12 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def _postgres_server(port: int | None = None, password: str | None = None) -> Iterator[Path]:
-    """A PostgreSQL server of our own in a folder, with its socket there; with `port` on loopback too."""
+def _postgres_server(
+    port: int | None = None, password: str | None = None, certificate: tuple[Path, Path] | None = None
+) -> Iterator[Path]:
+    """A PostgreSQL server of our own in a folder, with its socket there; with `port` on loopback too, there with TLS
+    where a certificate and its key are given.
+    """
     pytest.importorskip("psycopg", reason="needs the package psycopg")
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     initdb = str(found[-1]) if found else shutil.which("initdb")
@@ -132,6 +136,13 @@ def _postgres_server(port: int | None = None, password: str | None = None) -> It
         make = [initdb, "-D", str(data), "-U", "wnet", *auth, "-E", "UTF8", "--locale=C", "--no-sync"]
         subprocess.run(make, check=True, capture_output=True, cwd=folder, **who)
         listen = "-c listen_addresses=" if port is None else f"-c listen_addresses=127.0.0.1 -c port={port}"
+        if certificate is not None:
+            listen += " -c ssl=on -c ssl_cert_file=certificate.pem -c ssl_key_file=key.pem"
+            for source, name in zip(certificate, ("certificate.pem", "key.pem"), strict=True):
+                shutil.copyfile(source, data / name)
+                (data / name).chmod(0o600)
+                if who:
+                    os.chown(data / name, who["user"], who["group"])
         options = f"-k {folder} {listen} -c fsync=off -c shared_buffers=16MB -c max_connections=40"
         start = [*control, "-l", str(log), "-o", options, "start"]
         subprocess.run(start, check=True, cwd=folder, stdout=subprocess.DEVNULL, **who)
@@ -176,6 +187,28 @@ def restart_postgres(postgres: str) -> Callable[[], None]:
         subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, **who)
 
     return restart
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that it signed itself, and its key."""
+    openssl = shutil.which("openssl") or pytest.skip("needs the program openssl")
+    folder = tmp_path_factory.mktemp("tls")
+    made, key = folder / "certificate.pem", folder / "key.pem"
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=server"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(made)]
+    subprocess.run(command, check=True, capture_output=True)
+    return made, key
+
+
+@pytest.fixture
+def postgres_with_tls(certificate: tuple[Path, Path]) -> Iterator[str]:
+    """URL of the empty database `postgres` of a server on loopback that speaks TLS; options may be appended."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with _postgres_server(port, "pg-secret-4711", certificate):
+        yield f"postgresql+psycopg://wnet:pg-secret-4711@127.0.0.1:{port}/postgres"
 
 
 @pytest.fixture

@@ -300,3 +300,22 @@ def test_every_table_has_a_row_class():
 
 def test_now_is_utc():
     assert utc_now().tzinfo is UTC
+
+
+def test_the_documented_address_checks_the_servers_certificate_and_its_name(postgres_with_tls, certificate):
+    def opened(options):
+        store = Store(f"{postgres_with_tls}?{options}")
+        try:
+            return schema_problem(store)
+        finally:
+            store.close()
+
+    checked = f"sslmode=verify-full&sslrootcert={certificate[0]}"
+    assert opened(checked) == NO_DATABASE
+    with pytest.raises(StoreUnavailable, match=r"(?i)certificate"):
+        opened("sslmode=verify-full&sslrootcert=system")
+    other_name = postgres_with_tls.replace("127.0.0.1", "localhost")
+    store = Store(f"{other_name}?{checked}")
+    with pytest.raises(StoreUnavailable, match="localhost"):
+        schema_problem(store)
+    store.close()

@@ -1,27 +1,13 @@
 """A broker behind TLS, with a certificate of its own: trusted where WNET_BROKER_CA names its authority, else not."""
 
 import contextlib
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 
 import pytest
 
 from worker.queue import BrokerUnavailable, depth, publish, sender
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A certificate for 127.0.0.1 that it signed itself, and its key."""
-    openssl = shutil.which("openssl") or pytest.skip("needs the program openssl")
-    folder = tmp_path_factory.mktemp("tls")
-    made, key = folder / "certificate.pem", folder / "key.pem"
-    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=broker"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", made]
-    subprocess.run(command, check=True, capture_output=True)
-    return made, key
 
 
 class FakeTls:

@@ -23,7 +23,10 @@ class FakeWatch:
 
 class FakeReconciler:
     def __init__(self, answers):
-        self.answers, self.told = list(answers), []
+        self.answers, self.told, self.forgotten = list(answers), [], 0
+
+    def forget_silence(self):
+        self.forgotten += 1
 
     def step(self, now, *, settled):
         self.told.append(settled)
@@ -54,8 +57,11 @@ def test_nothing_that_goes_wrong_in_a_step_ends_the_loop(monkeypatch, clock, err
             stop.set()
         return clock.pass_(1)
 
-    loop.watch([watch], FakeReconciler([error, False, error, error, False, False]), stop, ticking)
+    reconciler = FakeReconciler([error, False, error, error, False, False])
+    loop.watch([watch], reconciler, stop, ticking)
     assert watch.steps == [1001, 1002, 1003, 1004, 1005, 1006]
+    # While the database is away no heartbeat can be written, so silence says nothing of a worker.
+    assert reconciler.forgotten == (3 if isinstance(error, StoreUnavailable) else 0)
 
 
 def test_a_loop_that_is_told_to_stop_does_not_begin(clock):
