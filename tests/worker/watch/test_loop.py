@@ -120,7 +120,7 @@ def test_a_watcher_ends_where_another_database_lies_in_the_place_of_the_one_it_k
         return settled
 
     monkeypatch.setattr(source.SourceWatch, "step", step)
-    watcher = threading.Thread(target=command.watch, args=(settings, print))
+    watcher = threading.Thread(target=command.watch, args=(settings, print), daemon=True)
     watcher.start()
     assert active.wait(60)
     shutil.copyfile(migrated_sqlite, tmp_path / "other.sqlite")
