@@ -236,7 +236,7 @@ def test_status_says_what_needs_a_person(worker, queued, json_lines):
     assert told["needs_attention"] == ["the broker does not answer; slides wait in the database"]
     assert told["slides"] == {"queued": 1}
     assert (told["to_be_queued"], told["working_on"]) == (1, 0)
-    assert told["broker"] == {"answers": False, "writes": False, "waiting": None, "dropped": 0}
+    assert told["broker"] == {"answers": False, "waiting": None}
     assert told["sources"][0]["there"]
     assert "does not answer" in worker("status").stdout
 
@@ -247,7 +247,7 @@ def test_status_is_content_when_all_is_well(worker, broker, classified, json_lin
     assert done.returncode == 0, done.stdout
     (told,) = json_lines(done.stdout)
     assert told["needs_attention"] == []
-    assert told["broker"] == {"answers": True, "writes": True, "waiting": 0, "dropped": 0}
+    assert told["broker"] == {"answers": True, "waiting": 0}
     assert told["slides"] == {"classified": 1}
 
 
