@@ -10,7 +10,16 @@ from smear.geometry import profile
 from smear.layout import layout
 from smear.settings import Settings, Source
 from smear.shipped import shipped_bundle
-from smear.tables import CellRow, DifferentialRow, PictureRow, PredictionRow, RevisionRow, SlideRow, utc_now
+from smear.tables import (
+    CellRow,
+    DifferentialRow,
+    PictureRow,
+    PredictionRow,
+    RevisionRow,
+    SlideRow,
+    new_identity,
+    utc_now,
+)
 from worker import arrivals, ledger
 from worker.classify import classify
 from worker.engines.openvino import OpenVinoEngine
@@ -89,7 +98,8 @@ def test_a_revision_too_many_is_one_slide_twice(done):
         for table, key in ((RevisionRow, RevisionRow.id), (DifferentialRow, DifferentialRow.revision)):
             row = session.exec(select(table).where(key == 1)).one()
             values = row.model_dump() | {"id": None}
-            session.add(table(**values | ({"number": 2} if table is RevisionRow else {"revision": 4})))
+            other = {"number": 2, "identity": new_identity()} if table is RevisionRow else {"revision": 4}
+            session.add(table(**values | other))
             session.flush()
     assert counted(done) == (0, 1, 0)
 

@@ -2,7 +2,7 @@
 
 import pytest
 from alembic import command
-from sqlalchemy import inspect, text
+from sqlalchemy import insert, inspect, text
 from sqlmodel import SQLModel, select
 
 from smear.plain import PlainError
@@ -41,6 +41,15 @@ def test_the_number_of_a_deleted_row_is_not_given_out_again(store, source):
             session.delete(slide)
     for numbers in zip(*seen, strict=True):
         assert len(set(numbers)) == 3
+
+
+def test_rows_inserted_in_bulk_have_an_identity_of_their_own_too(store, source):
+    with store.write() as session:
+        slide, _ = add_slide(session, source, "S-1")
+        told = {"slide": slide.id, "state": "queued", "attempts": 0, "token": 0, "beat": 0, "arrived_at": utc_now()}
+        session.execute(insert(RevisionRow), [told | {"number": number} for number in (2, 3)])
+    with store.read() as session:
+        assert len(set(session.exec(select(RevisionRow.identity)))) == 3
 
 
 def test_every_table_whose_numbers_the_database_counts_never_gives_one_twice(sqlite_store):
