@@ -115,3 +115,24 @@ def test_make_run_installs_nothing_that_compiles():
     lines = (PROJECT / "Makefile").read_text().splitlines()
     recipe = lines[lines.index(next(line for line in lines if line.startswith("$(VENV)/.running:"))) :][:4]
     assert "\t@$(INSTALL) ." in recipe
+
+
+def test_a_start_records_its_own_state_and_follows_no_record(supervise, tmp_path, monkeypatch):
+    from smear import installation
+
+    other = tmp_path / "other"
+    (other / "models").mkdir(parents=True)
+    installation.record(other, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WNET_VAR", "")  # put back afterwards: the start sets it for its processes
+    monkeypatch.setattr(supervise.WatchfulOptions, "realize", lambda *_: None)
+    started = []
+    monkeypatch.setattr(supervise.ForeverSupervisor, "__init__", lambda *_: None)
+    monkeypatch.setattr(supervise.ForeverSupervisor, "main", lambda _: started.append(os.environ["WNET_VAR"]))
+    before = os.umask(0o022)
+    try:
+        assert supervise.main() == 0
+    finally:
+        os.umask(before)
+    assert started == [str(tmp_path / "var")]
+    assert installation.find() == installation.Installation(tmp_path / "var", tmp_path)

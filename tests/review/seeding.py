@@ -20,6 +20,7 @@ from smear.tables import (
     BundleRow,
     CellRow,
     DifferentialRow,
+    IgnoredFileRow,
     PictureRow,
     PredictionRow,
     RevisionRow,
@@ -139,6 +140,19 @@ def add_slide(
             )
         )  # fmt: skip
         return key(slide.id)
+
+
+def add_gaps(store: Store) -> None:
+    """Of every slide a sidecar that is not understood and a picture that is not kept; of every source a stray file."""
+    with store.write() as session:
+        for revision in session.exec(select(RevisionRow)):
+            revision.sidecar_problems = [{"file": "slide.json", "reason": "it is not understood and not used"}]
+            revision.not_kept, revision.finished_at = 1, utc_now()
+            session.add(revision)
+        for source in session.exec(select(SourceRow)):
+            source.ignored = 1
+            session.add_all([source, IgnoredFileRow(source=key(source.id), path="export.zip", area="",
+                                                    reason="an archive: unpack it", first_seen_at=utc_now())])  # fmt: skip
 
 
 def add_many(store: Store, n: int) -> None:

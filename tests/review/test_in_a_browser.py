@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from seeding import add_slide
+from seeding import add_gaps, add_slide
 from sqlmodel import select
 
 from smear.review_tables import LabelRow, SignatureRow
@@ -353,12 +353,14 @@ def test_nobody_is_shut_out(new_page, desk, slide, address, scheme, size):
 
     add_slide(desk.store, "S-BAD", cells=[], state="failed", reason="no pictures in its folder")
     add_slide(desk.store, "S-E", cells=["eosinophil"] * 120, sidecar={"wbc_10e9_L": 6.0})
+    add_gaps(desk.store)
     width, height = size
     # The page's own policy would refuse a script from outside, which is what axe is.
     how = {"color_scheme": scheme, "viewport": {"width": width, "height": height}, "bypass_csp": True}
     page = new_page("jonas", **how)
     found = {}
-    for path in ("/", f"/slides/{slide}", "/audit", "/audit/1", "/references?label=outside", "/password"):
+    paths = ("/", f"/slides/{slide}", "/ignored", "/audit", "/audit/1", "/references?label=outside", "/password")
+    for path in paths:
         page.goto(address + path)
         page.wait_for_load_state("load")
         page.wait_for_timeout(400)

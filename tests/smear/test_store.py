@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel, select
 
 from smear import nightly_tables, review_tables, tables
-from smear.store import Store, StoreUnavailable, migrate, schema_problem, wait_for_schema
+from smear.store import NO_DATABASE, Store, StoreUnavailable, migrate, schema_problem, wait_for_schema
 from smear.tables import BundleRow, SlideRow, SourceRow, utc_now
 
 
