@@ -80,7 +80,11 @@ class Work:
             # Nothing is wrong with the slide, so no attempt is counted: it waits for another host, or for the cure.
             log.error("cannot classify on this host", reason=str(error))  # noqa: TRY400 - the reason says it all
             return
-        claim = ledger.claim(self._store, revision, self._name)
+        try:
+            claim = ledger.claim(self._store, revision, self._name)
+        except StoreUnavailable:
+            self._left.add_unanswered(revision, self._name)
+            raise
         if claim is None:
             log.debug("nothing to do", revision=revision)
             return
