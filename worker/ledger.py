@@ -220,6 +220,13 @@ def let_go_of(store: Store, revision: int, token: int, attempts: int) -> None:
         change_revision(session, revision, ours, **_released(), attempts=attempts - 1)
 
 
+def let_go_unanswered(store: Store, revision: int, worker: str) -> None:
+    """As `let_go`, for a claim whose commit the database did not answer: it may hold, and its token is not known."""
+    with store.write() as session:
+        ours = (RevisionRow.state == "queued", RevisionRow.claimed_by == worker)
+        change_revision(session, revision, ours, **_released(), attempts=col(RevisionRow.attempts) - 1)
+
+
 def release(store: Store, claim: Claim, *, attempts: int) -> None:
     """Hand a claim back undone: the watcher settles the slide anew. `attempts` is what the slide keeps of its count."""
     with store.write() as session:

@@ -35,6 +35,8 @@ class LeftClaims:
         self._store, self._folder, self._sleep = store, folder, sleep
         self._lock = threading.Lock()
         self._claims: set[tuple[int, int, int]] = set()
+        self._unanswered: set[tuple[int, str]] = set()
+        self._one_at_a_time = threading.Lock()
         self._trying = False
         with contextlib.suppress(OSError):
             found = [_FILE.fullmatch(file.name) for file in folder.iterdir()]
@@ -52,14 +54,25 @@ class LeftClaims:
             self._file(one).touch()
         self._start()
 
+    def add_unanswered(self, revision: int, worker: str) -> None:
+        """The database went away while this worker claimed a revision: nobody knows whether it did."""
+        with self._lock:
+            self._unanswered.add((revision, worker))
+        self._start()
+
     def let_go(self) -> None:
         """Put all of them back into the outbox, uncounted; harmless where one is over. Raises StoreUnavailable."""
-        for one in sorted(self._claims.copy()):
-            ledger.let_go_of(self._store, *one)
-            with self._lock:
-                self._claims.discard(one)
-            with contextlib.suppress(OSError):
-                self._file(one).unlink(missing_ok=True)
+        with self._one_at_a_time:  # nothing is let go of any more once its revision is claimed again
+            for revision, worker in sorted(self._unanswered.copy()):
+                ledger.let_go_unanswered(self._store, revision, worker)
+                with self._lock:
+                    self._unanswered.discard((revision, worker))
+            for one in sorted(self._claims.copy()):
+                ledger.let_go_of(self._store, *one)
+                with self._lock:
+                    self._claims.discard(one)
+                with contextlib.suppress(OSError):
+                    self._file(one).unlink(missing_ok=True)
 
     def _file(self, one: tuple[int, int, int]) -> Path:
         return self._folder / "-".join(str(number) for number in one)
@@ -82,6 +95,6 @@ class LeftClaims:
                 log.exception("a claim left behind could not be let go of")
                 continue
             with self._lock:
-                if not self._claims:
+                if not self._claims and not self._unanswered:
                     self._trying = False
                     return

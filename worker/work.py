@@ -91,7 +91,11 @@ class Work:
                 self._memory.shortage()
             waiting.note(self._store, revision, str(error))
             return
-        claim = ledger.claim(self._store, revision, self._name)
+        try:
+            claim = ledger.claim(self._store, revision, self._name)
+        except StoreUnavailable:
+            self._left.add_unanswered(revision, self._name)
+            raise
         if claim is None:
             log.debug("nothing to do", revision=revision)
             return

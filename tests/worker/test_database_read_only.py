@@ -116,6 +116,26 @@ def test_a_claim_is_remembered_whatever_ends_the_attempt(
     assert (found.state, found.attempts, found.deaths) == ("classified", 1, 0)
 
 
+def test_a_claim_whose_commit_was_not_answered_is_let_go_of(
+    store, drop, make_slide, queue_slide, make_work, fake_engine, monkeypatch
+):
+    make_slide(drop, "S-1", 3)
+    slide, work, real = queue_slide(store), make_work(store, fake_engine), ledger.claim
+
+    def unanswered(*given):
+        real(*given)
+        raise StoreUnavailable("the server went away in the middle of the commit")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "claim", unanswered)
+        with pytest.raises(StoreUnavailable):
+            work.do(slide)
+    wait_for(lambda: row(store, slide).claimed_by is None)
+    work.do(slide)
+    found = row(store, slide)
+    assert (found.state, found.attempts, found.deaths) == ("classified", 1, 0)
+
+
 def test_a_heartbeat_goes_on_once_it_can_be_written(store, standby, slide, clock):
     claim = ledger.claim(store, slide, "host:1")
     lease = Lease(store, claim, lease_seconds=15, stall_seconds=120, clock=clock)
