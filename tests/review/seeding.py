@@ -151,8 +151,11 @@ def add_gaps(store: Store) -> None:
             session.add(revision)
         for source in session.exec(select(SourceRow)):
             source.ignored = 1
-            session.add_all([source, IgnoredFileRow(source=key(source.id), path="export.zip", area="",
-                                                    reason="an archive: unpack it", first_seen_at=utc_now())])  # fmt: skip
+            session.add(source)
+            session.add(
+                IgnoredFileRow(source=key(source.id), path="export.zip", area="", reason="an archive: unpack it",
+                               first_seen_at=utc_now())
+            )  # fmt: skip
 
 
 def add_many(store: Store, n: int) -> None:
