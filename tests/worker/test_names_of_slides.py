@@ -61,7 +61,7 @@ def test_a_slide_among_very_many_is_found_by_the_index(store, queue_slide):
                  " VALUES (:s, :n, :n, '2026-01-01 00:00:00+00:00')"), names,
         )  # fmt: skip
         connection.execute(
-            text("INSERT INTO revisions (slide, number, identity, state, attempts, token, beat, arrived_at)"
+            text("INSERT INTO revisions (slide, number, identity, state, attempts, token, beat, arrived_at)"  # noqa: S608 - our own words
                  f" SELECT id, 1, {identity}, 'classified', 0, 0, 0, first_seen_at FROM slides"
                  " WHERE slide_id LIKE 'H%'")
         )  # fmt: skip
