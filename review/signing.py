@@ -12,7 +12,7 @@ from review.people import Person
 from review.refusal import Refused, conflict
 from review.slide import Opinion, Rules, SlideView
 from review.withholding import withheld_words
-from review.words import typed
+from review.words import seen_length, typed
 from smear.audit import append
 from smear.cells import CELL_TYPES
 from smear.differential import Differential
@@ -131,7 +131,11 @@ def as_signed(view: SlideView, given: list[tuple[SignatureRow, UserRow]]) -> Sli
 
 def reported(view: SlideView, rules: Rules, given: list[tuple[SignatureRow, UserRow]]) -> dict[str, Any]:
     """The result that stands: as signed, or as a signature would fix it now."""
-    return given[-1][0].result if view.is_signed and given else result_of(view, rules)
+    if not (view.is_signed and given):
+        return result_of(view, rules)
+    result = given[-1][0].result
+    # Signatures of earlier versions do not say what was wrong with the slide: whoever countersigns is still warned.
+    return result if "warnings" in result else result | {"warnings": _warnings(view, rules)}
 
 
 def needs_reason(view: SlideView, rules: Rules) -> bool:
@@ -139,8 +143,12 @@ def needs_reason(view: SlideView, rules: Rules) -> bool:
     return any(caution.needs_reason for caution in cautions(view, rules))
 
 
+def _warnings(view: SlideView, rules: Rules) -> list[str]:
+    return [caution.words for caution in cautions(view, rules)]
+
+
 def _check_reason(reason: str, ask: str) -> None:
-    if not MIN_REASON <= len(reason) <= MAX_REASON:
+    if seen_length(reason) < MIN_REASON or len(reason) > MAX_REASON:
         raise Refused(422, f"{ask}, in {MIN_REASON} to {MAX_REASON} characters.", reason=True)
 
 
@@ -200,6 +208,6 @@ def result_of(view: SlideView, rules: Rules) -> dict[str, Any]:
         "backend": view.backend,
         "expected_cells": view.completeness.expected,
         "files": view.completeness.files,
-        "warnings": [caution.words for caution in cautions(view, rules)],
+        "warnings": _warnings(view, rules),
         "versions": rules.versions,
     }

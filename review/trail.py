@@ -8,13 +8,13 @@ from typing import Any, Final
 from sqlmodel import Session, col, select
 
 from review import trail_cells
-from review.after_signing import in_words as changes_in_words
 from review.refusal import not_there
 from review.trail_cells import Move
 from smear.audit_replay import PURGED_SLIDES
 from smear.cells import CELL_TYPES
 from smear.kinds import shown
 from smear.review_tables import AuditRow
+from smear.sidecar_changes import in_words as changes_in_words
 from smear.tables import SlideRow
 
 

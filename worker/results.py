@@ -16,6 +16,7 @@ from smear.cells import CELL_TYPES
 from smear.completeness import Completeness
 from smear.report import CELL_COUNTS, SignedResult, slide_object
 from smear.review_tables import SignatureRow
+from smear.sidecar_changes import changes_since
 from smear.store import Store
 from smear.tables import (
     BundleRow,
@@ -53,15 +54,18 @@ class Result:
         problems = [] if d is None else d.problems
         if not problems and reason and (d is None or self.revision.state == "failed"):
             problems = [{"file": "", "reason": reason}]
-        expected = (self.revision.sidecar or {}).get("expected_cells")
+        if self.signed and (changed := changes_since(self.revision.changed_after_signing, self.signed.at)):
+            said = f"the analyser's data changed after signing: {changed}; the result is as it was signed"
+            problems = [*problems, {"file": "", "reason": said}]
+        completeness = self._completeness()
         return slide_object(
             source=self.source.name,
             slide_id=self.slide.slide_id,
             revision=self.revision.number,
             state=self.revision.state,
             cells=None if d is None else {name: getattr(d, name) for name in CELL_COUNTS},
-            expected_cells=expected,
-            complete=None if d is None else Completeness(expected, d.total if d.files is None else d.files).complete,
+            expected_cells=completeness.expected,
+            complete=None if d is None else completeness.complete,
             signed=self._reported(),
             problems=problems,
             needs_review=None if d is None else 0 if self._is_closed else d.needs_review,
@@ -73,6 +77,14 @@ class Result:
     def _is_closed(self) -> bool:
         """Whether a person has answered for every cell; what is open for amendment is to be looked at again."""
         return self.signed is not None and self.revision.state == "signed"
+
+    def _completeness(self) -> Completeness:
+        """How many pictures came of how many: of a signed slide what the signature says."""
+        if self.signed is not None and self.signed.completeness is not None:
+            return self.signed.completeness
+        d = self.differential
+        files = 0 if d is None else d.total if d.files is None else d.files
+        return Completeness((self.revision.sidecar or {}).get("expected_cells"), files)
 
     def _reported(self) -> SignedResult | None:
         return None if self.signed is None else replace(self.signed.result, amending=not self._is_closed)

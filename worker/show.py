@@ -95,6 +95,8 @@ def remarks(slide: Mapping[str, Any], low_count_cells: int, zone: tzinfo = UTC) 
     said += [f"{cells[name]} {name}" for name in ("outside", "misfit", "unreadable") if cells[name]]
     if slide["state"] == "failed" and slide["problems"]:
         said.append(slide["problems"][0]["reason"])
+    elif slide["reported_by"] == "signature":
+        said += [problem["reason"] for problem in slide["problems"] if not problem["file"]]
     return "; ".join(said)
 
 

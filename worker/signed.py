@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session, col, select
 
+from smear.completeness import Completeness
 from smear.report import SignedResult
 from smear.review_tables import SignatureRow, UserRow
 
@@ -16,12 +18,16 @@ _SECOND = "second"
 
 @dataclass(frozen=True)
 class Signed:
-    """A signed result with what it rests on: bundle, backend, and the model's counts at that time; None if unknown."""
+    """A signed result with what it rests on: bundle, backend, the model's counts and how many pictures had come at that
+    time; None if unknown.
+    """
 
     result: SignedResult
     bundle: str | None
     backend: str | None
     proposal: Mapping[str, int] | None
+    at: datetime
+    completeness: Completeness | None = None
 
 
 def latest_signatures(session: Session, revisions: Sequence[int | None]) -> dict[int, Signed]:
@@ -66,4 +72,6 @@ def _signed(row: SignatureRow, name: str, second: tuple[SignatureRow, str] | Non
         bundle=said.get("bundle"),
         backend=said.get("backend"),
         proposal=(said.get("proposal") or {}).get("counts"),
+        at=row.at,
+        completeness=Completeness(said["expected_cells"], said["files"]) if "files" in said else None,
     )

@@ -161,7 +161,7 @@ def show_signing(
     with desk.store.read() as rows:
         view = slides.load(rows, desk.rules, slide)
         given = signing.signatures(rows, key(view.revision.id))
-        first = given[-1] if view.is_signed and given else None
+        first = signing.standing_signatures(given)[0] if view.is_signed and given else None
         return render(
             request,
             "_signing.html",

@@ -27,6 +27,7 @@ def test_a_change_after_signing_stands_on_the_page_and_in_the_audit(client, desk
     page = jonas.get(f"/slides/{slide}").text
     assert "data changed after signing: WBC 5.1 → 6.0." in page
     assert "WBC 5.1 " in page.split('id="panel"')[1]  # the numbers on the page are those that were signed
+    assert "changed after signing: WBC 5.1 → 6.0." in page.split('class="maker"')[1]  # on the printed sheet too
     assert "WBC 5.5 → 6.0" in client("ada").get(f"/audit?slide={slide}").text
 
 

@@ -109,6 +109,23 @@ def test_an_incomplete_or_withheld_slide_is_signed_with_a_reason_only(either_cli
     assert verify(store).problem is None
 
 
+@pytest.mark.parametrize("unseen", ["\u200b", "\u2060", "\u00a0", "\u3164", "\u2800", "\ufe0f", "\u00ad"])
+def test_a_reason_of_characters_that_nobody_sees_is_none(client, desk, unseen):
+    row = add_slide(desk.store, "S-1", **INCOMPLETE)
+    maria = client("maria")
+    assert sign(maria, row, reason=unseen * 8).status_code == 422
+    assert sign(maria, row, reason=f"ok{unseen * 8}ay").status_code == 422
+    assert sign(maria, row, reason=REASON).status_code == 200
+    assert maria.write(f"/slides/{row}/amend", json={"reason": unseen * 8}).status_code == 422
+
+
+def test_the_dialog_of_a_slide_with_two_signatures_names_who_signed_first(client, desk):
+    row = add_slide(desk.store, "S-1", doubtful=0)
+    sign(client("maria"), row)
+    sign(client("jonas"), row, 1)
+    assert "Maria Lind, technologist, signed these numbers" in client("maria").get(f"/slides/{row}/signing").text
+
+
 def test_an_amendment_of_an_incomplete_slide_keeps_both_reasons(client, desk):
     row = add_slide(desk.store, "S-1", **INCOMPLETE)
     maria = client("maria")

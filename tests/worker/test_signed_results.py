@@ -5,11 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from smear.differential import differential
+from smear.intervals import ADULT
 from smear.report import CELL_COUNTS
 from smear.review_tables import SignatureRow, UserRow
+from smear.slide_facts import SlideFacts
 from smear.tables import BundleRow, DifferentialRow, RevisionRow, ServingRow, key, utc_now
 from worker import arrivals
 from worker.results import results
+from worker.show import remarks
+from worker.sidecars import take_up
 
 
 NOON = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -151,6 +155,21 @@ def test_a_new_revision_of_a_signed_slide_is_the_models_until_it_is_signed_too(s
 
 
 FEW = {"neutrophil": 20, "eosinophil": 0, "basophil": 0, "lymphocyte": 15, "monocyte": 5}
+
+
+def test_data_that_changed_after_a_signature_change_no_result_and_are_named(store, slide, people):
+    with store.write() as session:
+        session.get_one(RevisionRow, slide).sidecar = {"expected_cells": 150, "order_id": "O-1"}
+    sign(store, slide, people[0], result=signature_result(expected_cells=150, files=120))
+    (before,) = objects(store)
+    take_up(store, slide, SlideFacts({"expected_cells": 120, "order_id": "O-2"}, [], "stat"), ADULT)
+    (told,) = objects(store)
+    assert (told["expected_cells"], told["complete"]) == (150, False)
+    assert [problem["file"] for problem in told["problems"]] == [""]
+    assert "changed after signing: expected cells 150 → 120, order O-1 → O-2" in told["problems"][0]["reason"]
+    assert before["problems"] == []
+    assert told | {"problems": []} == before
+    assert "order O-1 → O-2" in remarks(told, 100)
 
 
 def per_cents(told):
