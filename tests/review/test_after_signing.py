@@ -52,7 +52,7 @@ def test_new_data_refuse_a_signature_from_a_page_that_does_not_show_them(client,
 
 def test_a_sidecar_that_is_not_understood_is_named_on_the_page(client, desk):
     slide = add_slide(desk.store, "S-1")
-    problem = {"file": "slide.json", "reason": "it is not understood and not used: it is not <JSON>"}
+    problem = {"file": "slide.json", "reason": "not used: not <JSON>"}
     take_up(desk.store, revision(desk).id, SlideFacts(None, [problem], "stat"), ADULT)
     page = client("vera").get(f"/slides/{slide}").text
-    assert "slide.json: it is not understood and not used: it is not &lt;JSON&gt;" in page
+    assert "slide.json: not used: not &lt;JSON&gt;" in page
