@@ -105,9 +105,7 @@ def _sidecar_remarks(slide: Mapping[str, Any]) -> list[str]:
     for problem in slide["problems"]:
         if is_sidecar(problem["file"]):
             reasons.setdefault(problem["file"], []).append(problem["reason"])
-    return [
-        f"{file}: {found[0] if len(found) == 1 else f'{len(found)} problems'}" for file, found in reasons.items()
-    ]
+    return [f"{file}: {found[0] if len(found) == 1 else f'{len(found)} problems'}" for file, found in reasons.items()]
 
 
 def _signatures(slide: Mapping[str, Any], zone: tzinfo) -> list[str]:

@@ -36,9 +36,7 @@ def test_the_second_of_two_sidecars_is_named_as_not_used(drop, make_slide, servi
     (folder / "slide.xml").write_text("<s><order_id>O-2</order_id></s>")
     service.run(75)
     (result,) = results(service.store)
-    assert result.to_object()["problems"] == [
-        {"file": "slide.xml", "reason": "not used: slide.json takes precedence"}
-    ]
+    assert result.to_object()["problems"] == [{"file": "slide.xml", "reason": "not used: slide.json takes precedence"}]
     assert result.revision.sidecar == {"order_id": "O-1"}
 
 
