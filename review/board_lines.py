@@ -24,7 +24,8 @@ from smear.tables import SlideRow as Slide
 class Line:
     """A slide on the board. `counts` are what was signed, else what stands now; None where nothing is there yet.
 
-    `withheld` and `incomplete` are words for people; None where there is no reason for them.
+    `withheld` and `incomplete` are words for people; None where there is no reason for them. `sidecars` are the files
+    whose problems the slide's page shows.
     """
 
     slide: int
@@ -49,6 +50,7 @@ class Line:
     remark: str | None = None
     flags: list[dict[str, Any]] = field(default_factory=list)
     incomplete: str | None = None
+    sidecars: list[str] = field(default_factory=list)
 
 
 def lines(session: Session, rules: Rules, rows: list[BoardRow]) -> list[Line]:
@@ -184,4 +186,5 @@ def _line(
         holder=holder,
         amending=review is not None and review[0].amending is not None,
         identity=revision.identity,
+        sidecars=list(dict.fromkeys(problem["file"] for problem in revision.sidecar_problems or [])),
     )

@@ -30,7 +30,7 @@ def cautions(view: SlideView, rules: Rules) -> list[Caution]:
         found.append(Caution(f"low count: {view.reviewed.people.total} cells, fewer than {rules.low_count_cells}"))
     if n := view.reviewed.doubtful:
         found.append(Caution(f"{n} doubtful cell{'s' if n != 1 else ''} not reviewed"))
-    if view.stored and (n := len(view.stored.problems)):
+    if view.stored and (n := len({problem["file"] for problem in view.stored.problems})):
         found.append(Caution(f"{n} file{'s' if n != 1 else ''} with a problem"))
     engine, precision = engine_and_precision(view.backend)
     if precision != REFERENCE_PRECISION:

@@ -16,6 +16,9 @@ from smear.extras import Extra
 
 
 WRONG_CALL: Final = 2
+#: What shows help on any command, and what the program itself shows where it comes first: neither runs a command.
+_HELP: Final = frozenset({"--help", "-h"})
+_SHOWS: Final = frozenset({"--version", "--show-completion", "--install-completion"})
 
 
 def require(program: str, extra: Extra, modules: Sequence[str] | None = None) -> None:
@@ -34,7 +37,7 @@ def require(program: str, extra: Extra, modules: Sequence[str] | None = None) ->
 
 
 def _asks_for_help(arguments: Sequence[str]) -> bool:
-    return not arguments or "--help" in arguments
+    return not arguments or arguments[0] in _SHOWS or not _HELP.isdisjoint(arguments)
 
 
 class _StandIn:

@@ -263,8 +263,8 @@ def stranger_by_name(path: str) -> str | None:
         if suffix.lower() in _ARCHIVES:
             return "an archive: unpack it"
         if suffix.lower() in _OTHER_PICTURES:
-            return f"this format is not read: {shown(suffix)} is none of {', '.join(sorted(PICTURE_SUFFIXES))}"
-        return f"no picture: {shown(suffix) or 'no suffix'} is none of {', '.join(sorted(PICTURE_SUFFIXES))}"
+            return f"this format is not read: {shown(suffix)}; pictures end in {', '.join(sorted(PICTURE_SUFFIXES))}"
+        return f"no picture: {shown(suffix) or 'no suffix'}; pictures end in {', '.join(sorted(PICTURE_SUFFIXES))}"
     return None
 
 

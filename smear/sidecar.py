@@ -15,6 +15,11 @@ MAX_SIDECAR_BYTES: Final = 64 * 1024
 SIDECARS: Final = ("slide.json", "slide.xml", "slide.csv")
 
 
+def is_sidecar(path: str) -> bool:
+    """Whether a file of this path is a slide's sidecar, read or not."""
+    return path.rpartition("/")[2].lower() in SIDECARS
+
+
 #: A NUL is no text, and PostgreSQL stores none.
 _TEXT: Final = r"^[^\x00]*$"
 
@@ -68,12 +73,12 @@ def understand(data: bytes, name: str = "slide.json") -> Understood:
     """
     kind = name.rpartition(".")[2].lower()
     if len(data) > MAX_SIDECAR_BYTES:
-        return Understood(None, (f"it is not understood and not used: larger than {MAX_SIDECAR_BYTES // 1024} KB",))
+        return Understood(None, (f"not used: larger than {MAX_SIDECAR_BYTES // 1024} KB",))
     try:
         fields = {"json": _from_json, "xml": _from_xml, "csv": _from_csv}[kind](data)
     except _NotUnderstood as error:
-        return Understood(None, (f"it is not understood and not used: {error}",))
-    problems = [f"{field} is given twice with different values, and is not used" for field in fields.contradicted]
+        return Understood(None, (f"not used: {error}",))
+    problems = [f"{field} is not used: it is given twice with different values" for field in fields.contradicted]
     # JSON tells numbers from text; in the others everything is text.
     strict = kind == "json"
     values = {field: value for field, value in fields.values.items() if field in Sidecar.model_fields}
@@ -84,16 +89,16 @@ def understand(data: bytes, name: str = "slide.json") -> Understood:
         problems += [_wrong(field, values[field]) for field in wrong]
         found = Sidecar.model_validate({f: value for f, value in values.items() if f not in wrong}, strict=strict)
     if fields.values and not values and not problems:
-        problems.append(f"none of its fields is known; these are: {', '.join(Sidecar.model_fields)}")
+        problems.append(f"it has no known field; known fields are: {', '.join(Sidecar.model_fields)}")
     return Understood(found, tuple(problems))
 
 
 def _wrong(field: str, value: Any) -> str:
-    said = f"{field} is not {_WANTED[field]}, and is not used"
+    said = f"{field} is not used: it must be {_WANTED[field]}"
     if field not in _SHOWN:
         return said
     # As JSON in ASCII: nothing in it steers a terminal or is refused by a database.
-    return f"{said}: {json.dumps(value, default=str)[:_SHOWN_LENGTH]}"
+    return f"{said}; found {json.dumps(value, default=str)[:_SHOWN_LENGTH]}"
 
 
 @dataclass(frozen=True)
@@ -117,9 +122,9 @@ def _from_json(data: bytes) -> _Told:
     try:
         told = json.loads(data, object_pairs_hook=once)
     except (ValueError, RecursionError):
-        raise _NotUnderstood("it is not JSON, or only part of it is there") from None
+        raise _NotUnderstood("not valid JSON, or part of it is missing") from None
     if not isinstance(told, dict):
-        raise _NotUnderstood("it is not a JSON object")
+        raise _NotUnderstood("not a JSON object")
     return _Told(told, tuple(sorted(contradicted)))
 
 
@@ -173,7 +178,7 @@ def _from_xml(data: bytes) -> _Told:
     except _Refused:
         raise _NotUnderstood("XML with a document type is not read") from None
     except (expat.ExpatError, ValueError, LookupError):  # the last two: an encoding that is none
-        raise _NotUnderstood("it is not XML, or only part of it is there") from None
+        raise _NotUnderstood("not valid XML, or part of it is missing") from None
     return _told_once(fields.pairs)
 
 
@@ -183,11 +188,11 @@ def _from_csv(data: bytes) -> _Told:
         semicolons = ";" in text.split("\n", 1)[0]
         rows = [row for row in csv.reader(io.StringIO(text), delimiter=";" if semicolons else ",", strict=True) if row]
     except UnicodeDecodeError:
-        raise _NotUnderstood("it is not UTF-8 text") from None
+        raise _NotUnderstood("not UTF-8 text") from None
     except csv.Error:
-        raise _NotUnderstood("it is not CSV, or only part of it is there") from None
+        raise _NotUnderstood("not valid CSV, or part of it is missing") from None
     if len(rows) != 2 or len(rows[0]) != len(rows[1]):
-        raise _NotUnderstood("it is not a line of names and a line of as many values")
+        raise _NotUnderstood("it must hold one line of names and one line with as many values")
     pairs = [(name.strip(), value.strip()) for name, value in zip(*rows, strict=True)]
     if semicolons:  # where those part columns, a comma is the decimal sign
         pairs = [(name, value.replace(",", ".") if name == "wbc_10e9_L" else value) for name, value in pairs]

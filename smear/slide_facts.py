@@ -45,7 +45,7 @@ def read_facts(root: Path, listing: Listing) -> SlideFacts:
             values = understood.sidecar.model_dump(exclude_none=True)
         problems = [{"file": shown(name), "reason": reason} for reason in understood.problems]
         problems += [
-            {"file": shown(other), "reason": f"it is not used: {shown(name)} goes before it"}
+            {"file": shown(other), "reason": f"not used: {shown(name)} takes precedence"}
             for other in listing.other_sidecars
         ]
     if listing.expected is not None:
@@ -77,9 +77,9 @@ def _read(root: Path, folder: str, name: str) -> tuple[Understood, bool]:
         with open_folder(root, folder) as descriptor:
             data = read_file(descriptor, name, MAX_SIDECAR_BYTES)[0]
     except FileChanging:
-        return Understood(None, ("it is being written, and not used yet",)), True
+        return Understood(None, ("not used yet: it is being written",)), True
     except UnreadablePicture as error:
-        return Understood(None, (f"it is not used: {error}",)), False
+        return Understood(None, (f"not used: {error}",)), False
     except OSError as error:
-        return Understood(None, (f"it cannot be read: {error.strerror}",)), True
+        return Understood(None, (f"cannot be read: {error.strerror}",)), True
     return understand(data, f"slide{PurePosixPath(name).suffix}"), False

@@ -63,7 +63,8 @@ class BrokerState:
             )
         if self.dropped:
             said.append(
-                f"{self.dropped} entries of the broker's queues were no messages and were dropped: who wrote them?"
+                f"{self.dropped} entries of the broker's queues were not messages of this service and were dropped: "
+                "another program writes to this broker"
             )
         return said
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from smear.cells import CELL_TYPES
 from smear.local_time import show as show_time
 from smear.report import FINISHED
+from smear.sidecar import is_sidecar
 from worker.finding import Finding
 
 
@@ -93,11 +94,20 @@ def remarks(slide: Mapping[str, Any], low_count_cells: int, zone: tzinfo = UTC) 
     elif slide["state"] in FINISHED and counted_cells(slide) < low_count_cells:
         said.append("low count")
     said += [f"{cells[name]} {name}" for name in ("outside", "misfit", "unreadable") if cells[name]]
-    if slide["state"] == "failed" and slide["problems"]:
-        said.append(slide["problems"][0]["reason"])
-    elif slide["reported_by"] == "signature":
+    if slide["state"] in {"failed", "queued"} and slide["problems"]:
+        return "; ".join([*said, slide["problems"][0]["reason"]])
+    if slide["reported_by"] == "signature":
         said += [problem["reason"] for problem in slide["problems"] if not problem["file"]]
-    return "; ".join(said)
+    return "; ".join(said + _sidecar_remarks(slide))
+
+
+def _sidecar_remarks(slide: Mapping[str, Any]) -> list[str]:
+    """A note for each sidecar that is not used, or not all of it."""
+    reasons: dict[str, list[str]] = {}
+    for problem in slide["problems"]:
+        if is_sidecar(problem["file"]):
+            reasons.setdefault(problem["file"], []).append(problem["reason"])
+    return [f"{file}: {found[0] if len(found) == 1 else f'{len(found)} problems'}" for file, found in reasons.items()]
 
 
 def _signatures(slide: Mapping[str, Any], zone: tzinfo) -> list[str]:
@@ -121,7 +131,7 @@ def problems_table(slides: Iterable[Mapping[str, Any]]) -> Table | None:
         table.add_column(name, overflow="fold")
     for slide in slides:
         for problem in slide["problems"]:
-            if problem["file"]:
+            if problem["file"] and not is_sidecar(problem["file"]):
                 table.add_row(escape(slide["slide_id"]), escape(problem["file"]), escape(problem["reason"]))
     return table if table.row_count else None
 
@@ -159,7 +169,7 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
         if again["slides"]:
             table.add_row("Tried again", f"{again['slides']} slides, up to {again['most_attempts']} times")
     table.add_row("Quarantine", f"{told['quarantine']} pictures" if told.get("quarantine") else "empty")
-    for name, said in (*_gaps(told), *_learning(told)):
+    for name, said in (*gap_lines(told), *_learning(told)):
         table.add_row(name, escape(said))
     disk = told["disk"]
     if disk["free_mb"] is not None:
@@ -176,21 +186,25 @@ def _learning(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         said.append(("Night", f"{night['night']}: {night['reason'] or 'done: see `worker models list`'}"))
     if (learning := told["learning"])["missing"]:
         missing = ", ".join(learning["missing"])
-        said.append(("Learning", f"not on this host: {missing} not installed; {learning['install']}"))
+        said.append(("Learning", f"not on this host: {missing} not installed; install with: {learning['install']}"))
     if (drift := told.get("drift")) and drift["days"]:
         said.append(("Drift", f"{len(drift['alarms']) or 'no'} alarms; {drift['days']} days known"))
     return said
 
 
-def _gaps(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+def gap_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What is missing without anything having failed: slides that are not complete, files that no slide takes."""
     said = []
     if (incomplete := told.get("incomplete")) and incomplete["slides"]:
-        said.append(("Incomplete", f"{incomplete['slides']} slides within {incomplete['days']} days"))
+        said.append(("Incomplete", f"{_counted(incomplete['slides'], 'slide')} within {incomplete['days']} days"))
     if (ignored := told.get("ignored")) and ignored["files"]:
         example = "".join(f", such as {one['file']}: {one['reason']}" for one in ignored["examples"][:1])
-        said.append(("Ignored", f"{ignored['files']} files{example}"))
+        said.append(("Ignored", f"{_counted(ignored['files'], 'file')}{example}"))
     return said
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def quarantine_table(entries: Iterable[Mapping[str, Any]]) -> Table:
@@ -232,8 +246,7 @@ def bundles_table(bundles: Iterable[Mapping[str, Any]]) -> Table:
 def _engines(engines: Iterable[Mapping[str, Any]]) -> str:
     """Each engine with its precision, and how many results it made."""
     return "\n".join(
-        escape(f"{use['engine']} {use['precision'] or ''}".strip())
-        + f", {use['results']} result{'' if use['results'] == 1 else 's'}"
+        escape(f"{use['engine']} {use['precision'] or ''}".strip()) + f", {_counted(use['results'], 'result')}"
         for use in engines
     )
 

@@ -65,14 +65,15 @@ class Work:
         self._name = process_name(os.getpid())
         self._left = LeftClaims(store, settings.var / "left")
         self._memory = MemoryWait(stopping, sleep)
+        self._obstacle: str | None = None
 
     def warm(self) -> None:
-        """Load the engine ahead of the first slide; what stands in its way is logged now, and again for each slide."""
+        """Load the engine ahead of the first slide; what stands in its way is logged."""
         with contextlib.suppress(StoreUnavailable):
             try:
                 self._serving()
             except (BadBundle, EngineUnavailable, OutOfMemory) as error:
-                log.error("cannot classify on this host", reason=str(error))  # noqa: TRY400 - the reason says it all
+                self._cannot_classify(str(error))
 
     def do(self, revision: int) -> None:
         """Classify one revision. A message for what is done, gone or somebody else's is no work at all.
@@ -86,7 +87,7 @@ class Work:
             bundle, engine = self._serving()
         except (BadBundle, EngineUnavailable, OutOfMemory) as error:
             # Nothing is wrong with the slide, so no attempt is counted: it waits for another host, or for the cure.
-            log.error("cannot classify on this host", reason=str(error))  # noqa: TRY400 - the reason says it all
+            self._cannot_classify(str(error))
             if isinstance(error, OutOfMemory):
                 self._memory.shortage()
             waiting.note(self._store, revision, str(error))
@@ -151,7 +152,15 @@ class Work:
 
     def _serving(self) -> tuple[Bundle, Engine]:
         with shortage_named(unless=(StoreUnavailable,)):
-            return self._engine.get()
+            found = self._engine.get()
+        self._obstacle = None
+        return found
+
+    def _cannot_classify(self, reason: str) -> None:
+        """Log it once: the watcher sends each waiting slide again and again, which would fill the log."""
+        if reason != self._obstacle:
+            log.error("cannot classify on this host", reason=reason)
+        self._obstacle = reason
 
     def _wait_for_room(self) -> bool:
         """Until the disk has room; False where this process was told to stop meanwhile."""

@@ -146,7 +146,9 @@ def add_gaps(store: Store) -> None:
     """Of every slide a sidecar that is not understood and a picture that is not kept; of every source a stray file."""
     with store.write() as session:
         for revision in session.exec(select(RevisionRow)):
-            revision.sidecar_problems = [{"file": "slide.json", "reason": "it is not understood and not used"}]
+            revision.sidecar_problems = [
+                {"file": "slide.json", "reason": "not used: not valid JSON, or part of it is missing"}
+            ]
             revision.not_kept, revision.finished_at = 1, utc_now()
             session.add(revision)
         for source in session.exec(select(SourceRow)):

@@ -31,6 +31,17 @@ def test_a_change_after_signing_stands_on_the_page_and_in_the_audit(client, desk
     assert "WBC 5.5 → 6.0" in client("ada").get(f"/audit?slide={slide}").text
 
 
+def test_a_change_after_signing_stands_on_the_printed_sheet_and_in_the_dialog(client, desk):
+    slide = add_slide(desk.store, "S-1", sidecar={"order_id": "O-1"})
+    jonas = client("jonas")
+    assert jonas.write(f"/slides/{slide}/sign", json={"revision": 1, "version": 0}).status_code == 200
+    assert "changed after signing" not in jonas.get(f"/slides/{slide}").text
+    sidecar_says(desk, order_id="O-2")
+    sheet = jonas.get(f"/slides/{slide}").text.split("W-Net Worker, review")[1]
+    assert "changed after signing: order O-1 → O-2" in sheet
+    assert "changed after signing: order O-1 → O-2" in client("maria").get(f"/slides/{slide}/signing").text
+
+
 def test_an_amendment_takes_the_new_data_and_then_the_notice_goes(client, desk):
     slide = add_slide(desk.store, "S-1", sidecar={"wbc_10e9_L": 5.1})
     jonas = client("jonas")
@@ -53,7 +64,7 @@ def test_new_data_refuse_a_signature_from_a_page_that_does_not_show_them(client,
 
 def test_a_sidecar_that_is_not_understood_is_named_on_the_page(client, desk):
     slide = add_slide(desk.store, "S-1")
-    problem = {"file": "slide.json", "reason": "it is not understood and not used: it is not <JSON>"}
+    problem = {"file": "slide.json", "reason": "not used: not <JSON>"}
     take_up(desk.store, revision(desk).id, SlideFacts(None, [problem], "stat"), ADULT)
     page = client("vera").get(f"/slides/{slide}").text
-    assert "slide.json: it is not understood and not used: it is not &lt;JSON&gt;" in page
+    assert "slide.json: not used: not &lt;JSON&gt;" in page

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from seeding import add_slide
-from sqlmodel import select
+from sqlmodel import select, update
 
 from review.notices import ignored_files, notices
 from smear.tables import IgnoredFileRow, RevisionRow, SourceRow, utc_now
@@ -60,3 +60,14 @@ def test_the_board_leads_to_the_list_of_ignored_files(client, desk, where):
     assert "&lt;b&gt;.zip" in page
     assert "an archive: unpack it" in page
     assert "The first 1 of 2 are named." in page
+
+
+def test_the_board_names_a_sidecar_with_problems_and_why_a_slide_waits(client, desk):
+    add_slide(desk.store, "S-1")
+    with desk.store.write() as session:
+        session.execute(update(RevisionRow).values(sidecar_problems=[{"file": "slide.json", "reason": "not used"}]))
+    slide = add_slide(desk.store, "S-2", state="queued", reason="this host has no engine", cells=[])
+    board = client("vera").get("/?show=all").text
+    assert "slide.json: see the slide" in board
+    assert "this host has no engine" in board
+    assert "this host has no engine" in client("vera").get(f"/slides/{slide}").text

@@ -10,7 +10,7 @@ from review.lockout import Growth, PasswordLimits
 from review.throttle import Limits, Rate
 from smear.audit import verify
 from smear.review_tables import AuditRow, SessionRow, SignatureRow
-from smear.tables import CellRow, DifferentialRow, utc_now
+from smear.tables import CellRow, DifferentialRow, RevisionRow, utc_now
 
 
 WRONG = "a donkey, a kingdom"
@@ -83,6 +83,18 @@ def test_files_with_a_problem_are_warned_of(client, desk, slide):
         session.execute(update(DifferentialRow).values(problems=[{"file": "x.jpg", "reason": "truncated JPEG"}]))
     sign(client("maria"), slide)
     assert "1 file with a problem" in signatures(desk.store)[0].result["warnings"]
+
+
+def test_a_file_with_several_problems_is_one_file_and_a_sidecars_problem_is_said_once(client, desk, slide):
+    said = [{"file": "slide.json", "reason": f"{field} is not used"} for field in ("order_id", "stain")]
+    with desk.store.write() as session:
+        session.execute(update(DifferentialRow).values(problems=[*said, {"file": "x.jpg", "reason": "truncated JPEG"}]))
+        session.execute(update(RevisionRow).values(sidecar_problems=said))
+    page = client("maria").get(f"/slides/{slide}").text
+    assert page.count("order_id is not used") == 1
+    assert "1 file with a problem" in page
+    sign(client("maria"), slide)
+    assert "2 files with a problem" in signatures(desk.store)[0].result["warnings"]
 
 
 def test_engine_and_precision_stand_on_the_slides_page(client, desk, slide):

@@ -44,7 +44,13 @@ def test_the_hiding_hides():
     ("room", "extra", "arguments"),
     [
         ("trainer", "train", ["--help"]),
+        ("trainer", "train", ["-h"]),
+        ("trainer", "train", ["--version"]),
+        ("trainer", "train", ["--show-completion", "bash"]),
         ("trainer", "train", ["cv", "--help"]),
+        ("trainer", "train", ["cv", "-h"]),
+        ("engine_build", "engines", ["-h"]),
+        ("engine_build", "engines", ["--version"]),
         ("trainer", "train", ["nightly", "--help"]),
         ("engine_build", "engines", ["build", "--help"]),
     ],
@@ -53,7 +59,7 @@ def test_help_without_the_packages_is_the_very_help(room, extra, arguments):
     without = run(room, *arguments, hidden=extras.MODULES[extra])
     assert (without.returncode, without.stderr) == (0, "")
     assert without.stdout == run(room, *arguments, hidden=()).stdout
-    assert "Usage: " in without.stdout
+    assert without.stdout
 
 
 @pytest.mark.parametrize(

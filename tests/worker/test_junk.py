@@ -129,7 +129,10 @@ def test_a_worker_outlives_whatever_stands_in_its_queue(service, settings, queue
     state = look_at_broker(app)
     assert state.dropped == dropped
     assert state.problems == [
-        f"{dropped} entries of the broker's queues were no messages and were dropped: who wrote them?"
+        (
+            f"{dropped} entries of the broker's queues were not messages of this service and were dropped: "
+            "another program writes to this broker"
+        )
     ]
     store.close()
 

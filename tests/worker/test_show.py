@@ -2,7 +2,7 @@ from zoneinfo import ZoneInfo
 
 from smear.cells import CELL_TYPES
 from smear.report import SignedResult, slide_object
-from worker.show import problems_table, remarks, results_table
+from worker.show import gap_lines, problems_table, remarks, results_table
 
 
 FIVE = dict.fromkeys(CELL_TYPES, 20.0)
@@ -23,6 +23,26 @@ def test_the_notes_say_in_a_few_words_what_a_technologist_should_know():
     failed = slide(state="failed", problems=[{"file": "", "reason": "its folder went away"}])
     assert remarks(failed, 100) == "its folder went away"
     assert remarks(slide(state="queued"), 100) == ""
+    waits = slide(state="queued", problems=[{"file": "", "reason": "no bundle can be used"}])
+    assert remarks(waits, 100) == "no bundle can be used"
+
+
+def test_the_notes_name_a_sidecar_that_is_not_used_as_it_stands():
+    cells = {"total": 120, "classified": 120}
+    one = {"file": "slide.json", "reason": "not used: not valid JSON"}
+    given = {"cells": cells, "counts": {"neutrophil": 120}, "percent": FIVE}
+    assert remarks(slide(**given, problems=[one]), 100) == "slide.json: not used: not valid JSON"
+    assert remarks(slide(**given, problems=[one, one]), 100) == "slide.json: 2 problems"
+
+
+def test_a_sidecar_stands_in_no_table_of_pictures():
+    told = slide(problems=[{"file": "slide.json", "reason": "not used: not valid JSON"}])
+    assert problems_table([told]) is None
+
+
+def test_counts_of_the_status_are_in_the_singular_where_they_are_one():
+    told = {"incomplete": {"slides": 1, "days": 7}, "ignored": {"files": 1, "examples": []}}
+    assert gap_lines(told) == [("Incomplete", "1 slide within 7 days"), ("Ignored", "1 file")]
 
 
 def test_names_from_outside_are_shown_as_they_are_and_never_as_markup():

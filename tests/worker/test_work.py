@@ -5,6 +5,7 @@ import os
 
 import pytest
 from sqlmodel import select
+from structlog.testing import capture_logs
 
 from smear.bundle import BadBundle
 from smear.tables import DifferentialRow, RevisionRow
@@ -62,6 +63,29 @@ def test_a_host_that_cannot_classify_counts_no_attempt(sqlite_store, slide, make
     work.do(slide)
     found = row(sqlite_store, slide)
     assert (found.state, found.attempts, found.claimed_by, found.reason) == ("queued", 0, None, str(error))
+
+
+def test_why_a_host_cannot_classify_is_logged_once_until_it_changes(sqlite_store, slide, make_work, fake_engine):
+    work = make_work(sqlite_store, fake_engine)
+    bundle, reason = work._engine.get()[0], "no engine"
+
+    class FakeServing:
+        def get(self):
+            if reason:
+                raise EngineUnavailable(reason)
+            return bundle, fake_engine
+
+    work._engine = FakeServing()
+    with capture_logs() as logs:
+        work.warm()
+        for reason in ("no engine", "no engine", "no plan", "no plan"):  # noqa: B007 - what the engine says
+            work.do(slide)
+        reason = ""
+        work.do(slide + 1)  # no such slide, but the engine opens
+        reason = "no plan"
+        work.do(slide)
+    said = [line["reason"] for line in logs if line["event"] == "cannot classify on this host"]
+    assert said == ["no engine", "no plan", "no plan"]
 
 
 def test_a_fault_of_ours_is_named_on_its_slide_and_never_on_its_worker(

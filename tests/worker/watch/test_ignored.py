@@ -41,8 +41,8 @@ def strays(drop, make_slide):
     return {
         "stray.jpg": "a picture outside every slide's folder",
         "export.zip": "an archive: unpack it",
-        "S-1/phone.HEIC": "this format is not read: .HEIC is none of .bmp, .jpeg, .jpg, .png, .tif, .tiff",
-        "S-1/notes.txt": "no picture: .txt is none of .bmp, .jpeg, .jpg, .png, .tif, .tiff",
+        "S-1/phone.HEIC": "this format is not read: .HEIC; pictures end in .bmp, .jpeg, .jpg, .png, .tif, .tiff",
+        "S-1/notes.txt": "no picture: .txt; pictures end in .bmp, .jpeg, .jpg, .png, .tif, .tiff",
         "S-1/deep/cell.jpg": "it lies deeper than the slide's folder",
         "empty": "an empty folder",
         "linked.jpg": "a link: links are not followed",

@@ -8,9 +8,9 @@ from worker.watch.dry_run import dry_run
 
 BROKEN = {
     "file": "slide.json",
-    "reason": "it is not understood and not used: it is not JSON, or only part of it is there",
+    "reason": "not used: not valid JSON, or part of it is missing",
 }
-WRONG = {"file": "slide.json", "reason": 'wbc_10e9_L is not a number from 0 to 10,000, and is not used: "abc"'}
+WRONG = {"file": "slide.json", "reason": 'wbc_10e9_L is not used: it must be a number from 0 to 10,000; found "abc"'}
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,7 @@ def test_the_second_of_two_sidecars_is_named_as_not_used(drop, make_slide, servi
     (folder / "slide.xml").write_text("<s><order_id>O-2</order_id></s>")
     service.run(75)
     (result,) = results(service.store)
-    assert result.to_object()["problems"] == [
-        {"file": "slide.xml", "reason": "it is not used: slide.json goes before it"}
-    ]
+    assert result.to_object()["problems"] == [{"file": "slide.xml", "reason": "not used: slide.json takes precedence"}]
     assert result.revision.sidecar == {"order_id": "O-1"}
 
 
@@ -53,7 +51,7 @@ def test_a_sidecar_that_cannot_be_read_is_named(drop, make_slide, service, kind)
     (result,) = results(service.store)
     (problem,) = result.to_object()["problems"]
     assert problem["file"] == "slide.json"
-    assert problem["reason"].startswith("it is not used: ")
+    assert problem["reason"].startswith("not used: ")
 
 
 def test_classify_names_a_broken_sidecar_and_ends_with_1(worker, drop, make_slide, json_lines):
