@@ -97,6 +97,7 @@ class SlideResult:
             revision=revision,
             state="failed" if self.failure else "classified",
             cells=self.cell_counts,
+            files=self.picture_files,
             expected_cells=facts.expected_cells,
             complete=Completeness(facts.expected_cells, self.picture_files).complete,
             counts=self.differential.counts,

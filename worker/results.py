@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, exists, func, select
 
 from smear.cells import CELL_TYPES
-from smear.completeness import Completeness
+from smear.completeness import completeness, files_of
 from smear.report import CELL_COUNTS, SignedResult, slide_object
 from smear.review_tables import SignatureRow
 from smear.store import Store
@@ -53,15 +53,15 @@ class Result:
         problems = [] if d is None else d.problems
         if not problems and reason and (d is None or self.revision.state == "failed"):
             problems = [{"file": "", "reason": reason}]
-        expected = (self.revision.sidecar or {}).get("expected_cells")
         return slide_object(
             source=self.source.name,
             slide_id=self.slide.slide_id,
             revision=self.revision.number,
             state=self.revision.state,
             cells=None if d is None else {name: getattr(d, name) for name in CELL_COUNTS},
-            expected_cells=expected,
-            complete=None if d is None else Completeness(expected, d.total if d.files is None else d.files).complete,
+            files=None if d is None else files_of(d),
+            expected_cells=(self.revision.sidecar or {}).get("expected_cells"),
+            complete=None if d is None else completeness(self.revision.sidecar, d).complete,
             signed=self._reported(),
             problems=problems,
             needs_review=None if d is None else 0 if self._is_closed else d.needs_review,

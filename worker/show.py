@@ -87,7 +87,7 @@ def remarks(slide: Mapping[str, Any], low_count_cells: int, zone: tzinfo = UTC) 
     said = _signatures(slide, zone)
     cells = slide["cells"]
     if slide["complete"] is False:
-        said.append(f"incomplete: {cells['total']} of {slide['expected_cells']}")
+        said.append(f"incomplete: {slide['files']} of {slide['expected_cells']}")
     if slide["withheld"] is not None:
         said.append(f"withheld: {slide['withheld']}")
     elif slide["state"] in FINISHED and counted_cells(slide) < low_count_cells:
