@@ -1,7 +1,7 @@
 """A command's help where its optional packages are missing.
 
 A command line is defined by modules that import those packages. To show its help, stand-ins take their places while the
-modules are read; anything but help is refused in one sentence before a stand-in could be used.
+modules are read; anything but help and version is refused in one sentence before a stand-in could be used.
 """
 
 import sys
@@ -16,6 +16,8 @@ from smear.extras import Extra
 
 
 WRONG_CALL: Final = 2
+#: Options after which a command does nothing else.
+_HARMLESS: Final = frozenset({"-h", "--help", "--version", "--install-completion", "--show-completion"})
 
 
 def require(program: str, extra: Extra, modules: Sequence[str] | None = None) -> None:
@@ -34,7 +36,7 @@ def require(program: str, extra: Extra, modules: Sequence[str] | None = None) ->
 
 
 def _asks_for_help(arguments: Sequence[str]) -> bool:
-    return not arguments or "--help" in arguments
+    return not arguments or any(one in _HARMLESS for one in arguments)
 
 
 class _StandIn:

@@ -44,6 +44,8 @@ def test_the_hiding_hides():
     ("room", "extra", "arguments"),
     [
         ("trainer", "train", ["--help"]),
+        ("trainer", "train", ["cv", "-h"]),
+        ("engine_build", "engines", ["-h"]),
         ("trainer", "train", ["cv", "--help"]),
         ("trainer", "train", ["nightly", "--help"]),
         ("engine_build", "engines", ["build", "--help"]),
@@ -54,6 +56,12 @@ def test_help_without_the_packages_is_the_very_help(room, extra, arguments):
     assert (without.returncode, without.stderr) == (0, "")
     assert without.stdout == run(room, *arguments, hidden=()).stdout
     assert "Usage: " in without.stdout
+
+
+@pytest.mark.parametrize(("room", "extra"), [("trainer", "train"), ("engine_build", "engines")])
+def test_the_version_needs_no_packages(room, extra):
+    without = run(room, "--version", hidden=extras.MODULES[extra])
+    assert (without.returncode, without.stdout.split()[0], without.stderr) == (0, "wnet-worker", "")
 
 
 @pytest.mark.parametrize(
