@@ -24,7 +24,7 @@ def pictures_not_kept(session: Session) -> tuple[int, int]:
     """
     slides, pictures = session.exec(
         select(func.count(), func.coalesce(func.sum(RevisionRow.not_kept), 0)).where(
-            *recently_finished(), col(RevisionRow.not_kept) > 0
+            col(RevisionRow.not_kept) > 0, *recently_finished()
         )
     ).one()
     return int(slides), int(pictures)
