@@ -107,7 +107,7 @@ def set_active(store: Store, by: Actor, user: int, *, active: bool) -> None:
 def reset_password(store: Store, passwords: Passwords, by: Actor, user: int) -> str:
     """A new one-time password for a user who lost theirs. Ends their sessions, and the lock-out of their name.
 
-    In every process, and whoever resets: what was counted lies in the database.
+    In every process: what was counted lies in the database.
     """
     password = one_time()
     hashed = passwords.hash(password)

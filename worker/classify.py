@@ -88,7 +88,7 @@ class SlideResult:
         intervals: Intervals = ADULT,
         facts: SlideFacts | None = None,
     ) -> dict[str, Any]:
-        """The slide's JSON object. `facts` lay beside the pictures; without a WBC count in them flags are relative."""
+        """The slide's JSON object. `facts` are of its sidecar; without a WBC count in them flags are relative."""
         facts = facts or SlideFacts()
         problems = self.problems or ([{"file": "", "reason": self.failure}] if self.failure else [])
         return slide_object(
