@@ -1,5 +1,6 @@
 """Sessions: a random token in a cookie, its hash in a row, and the token against forged requests that belongs to it."""
 
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -14,7 +15,7 @@ from sqlmodel import Session, col, delete, select, update
 
 from review.people import Person, person_of
 from smear.review_tables import SessionRow, UserRow
-from smear.store import Store
+from smear.store import Store, StoreUnavailable
 from smear.tables import utc_now
 
 
@@ -102,7 +103,8 @@ class Sessions:
             return None
         row, user = found
         if touch and now - row.seen_at > min(_TOUCH, self._idle / 4):
-            with self._store.write() as session:
+            # A database that takes no writes for a while can still be read.
+            with contextlib.suppress(StoreUnavailable), self._store.write() as session:
                 if (still := session.get(SessionRow, row.id)) is not None:
                     still.seen_at = now
                     session.add(still)

@@ -140,7 +140,8 @@ def in_words(row: AuditRow) -> str:
 
 def _of_action(action: str, before: dict[str, Any], after: dict[str, Any]) -> str:
     if action == PURGED_SLIDES:
-        return f"{len(after['slides'])} slides with {after.get('cells')} cells"
+        n = len(after["slides"])
+        return f"{n} slide{'s' if n != 1 else ''} with {after.get('cells')} cells"
     if action == "comment":
         return f"“{after.get('text')}”{' on a cell' if after.get('cell') else ''}"
     if action == "sidecar changed":

@@ -41,6 +41,8 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_connection_retry": True,
+        # So does one whose broker refuses while it connects: a replica that takes no writes, a key of another type.
+        "broker_channel_error_retry": True,
         # On a lost connection the slide in hand is finished: its result is written under its token. On SIGTERM the
         # pool `solo` finishes it too; other pools are asked to by REMAP_SIGTERM=SIGQUIT, and get this long.
         "worker_soft_shutdown_timeout": 20,

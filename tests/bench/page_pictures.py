@@ -1,8 +1,9 @@
 """`make page-pictures`: what the review page looks like, from the real service on the sample slides, to docs/pictures/.
 
 The whole service classifies slides laid out as an analyser would, one is signed and one taken in hand; then Debian's
-Chromium looks at sign-in, board and slide, in light and dark. The analyser's opinion is the samples' truth, with every
-fifteenth cell named otherwise, as analysers do.
+Chromium looks at sign-in, board and slide, in light and dark, and at the signing dialog, the audit and the reference
+cells. One slide is incomplete, and some files belong to no slide. The analyser's opinion is the samples' truth, with
+every fifteenth cell named otherwise, as analysers do.
 """
 
 import json
@@ -33,7 +34,13 @@ OTHERWISE_EVERY = 15
 #: Slide, source, the samples' slide it shows, its first and last cell there, and what comes in the sidecar.
 SLIDES: tuple[tuple[str, str, str, slice, dict[str, Any]], ...] = (
     ("S-0001", "analyser-1", "S-0001", slice(None), {"order_id": "A-20261123-0417", "wbc_10e9_L": 6.8}),
-    ("S-0002", "analyser-1", "S-0002", slice(None), {"order_id": "A-20261123-0418", "wbc_10e9_L": 11.9}),
+    (
+        "S-0002",
+        "analyser-1",
+        "S-0002",
+        slice(None),
+        {"order_id": "A-20261123-0418", "wbc_10e9_L": 11.9, "expected_cells": 120},
+    ),
     ("S-0003", "analyser-1", "S-0003", slice(None), {"order_id": "A-20261123-0421"}),
     ("S-0004", "analyser-1", "S-0001", slice(30, 90), {"order_id": "A-20261123-0422"}),
     ("S-0005", "analyser-1", "S-0003", slice(10, 90), {}),
@@ -55,6 +62,10 @@ def lay_out(roots: dict[str, Path]) -> None:
     spoilt = roots["analyser-1"] / "S-0006" / "neutrophil"
     spoilt.mkdir(parents=True)
     (spoilt / "a.jpg").write_bytes(b"no picture")
+    (roots["analyser-1"] / "export.zip").write_bytes(b"an archive")
+    shutil.copy(
+        next(iter(sorted((shipped.folder("samples") / "S-0001").glob("*.jpg")))), roots["analyser-1"] / "scan.jpg"
+    )
 
 
 def signed_in(browser: Browser, address: str, name: str, scheme: str, window: dict[str, int]) -> Page:
@@ -80,7 +91,12 @@ def open_slide(page: Page, address: str, slide: str) -> None:
     page.wait_for_function(
         "() => [...document.querySelectorAll('.refs img')].every((i) => i.complete && i.naturalWidth > 0)"
     )
-    page.wait_for_timeout(500)  # decoded aside, they are painted a little later
+    page.wait_for_timeout(500)  # decoded in the background, they are painted a little later
+
+
+def shoot(page: Page, name: str) -> None:
+    """The window as it is; as JPEG, since most of it is photographs."""
+    page.screenshot(path=TARGET / f"{name}.jpg", type="jpeg", quality=88)
 
 
 def work(browser: Browser, address: str) -> None:
@@ -103,16 +119,29 @@ def look(browser: Browser, address: str) -> None:
     for scheme in ("light", "dark"):
         page = browser.new_context(viewport=WINDOW, color_scheme=scheme).new_page()
         page.goto(f"{address}/sign-in")
-        page.screenshot(path=TARGET / f"sign-in-{scheme}.png")
+        shoot(page, f"sign-in-{scheme}")
         page = signed_in(browser, address, "jonas", scheme, WINDOW)
         page.goto(f"{address}/?show=all")
         page.wait_for_selector(".slides")
-        page.screenshot(path=TARGET / f"board-{scheme}.png")
+        shoot(page, f"board-{scheme}")
         open_slide(page, address, "S-0002")
-        page.screenshot(path=TARGET / f"slide-{scheme}.png")
+        shoot(page, f"slide-{scheme}")
     page = signed_in(browser, address, "jonas", "light", TABLET)
     open_slide(page, address, "S-0002")
-    page.screenshot(path=TARGET / "slide-tablet.png")
+    shoot(page, "slide-tablet")
+    page = signed_in(browser, address, "jonas", "light", WINDOW)
+    open_slide(page, address, "S-0002")
+    page.keyboard.press("g")
+    page.wait_for_selector("#d-sign[open] .cautions, #d-sign[open] li")
+    shoot(page, "signing")
+    page.goto(f"{address}/audit")
+    page.wait_for_load_state("networkidle")
+    shoot(page, "audit")
+    page.goto(f"{address}/references?label=eosinophil")
+    page.wait_for_function("() => document.getElementById('large').naturalWidth > 300")
+    shoot(page, "references")
+    page.goto(f"{address}/ignored")
+    shoot(page, "ignored")
 
 
 def main() -> None:

@@ -19,11 +19,17 @@ from smear.tables import CellRow
 RULES = Rules(ADULT, 50, 100, 0.9, "wnet-worker test")
 
 
+def picture(desk, cell):
+    """The address of a cell's kept picture."""
+    with desk.store.read() as session:
+        return f"/pictures/{session.get(CellRow, cell).sha256}"
+
+
 def images(page):
     return re.findall(r'<img src="([^"]+)" alt="([^"]+)"', page)
 
 
-def test_a_line_names_each_cell_with_its_picture_and_what_it_was_and_became(client, slide, cells_of):
+def test_a_line_names_each_cell_with_its_picture_and_what_it_was_and_became(client, desk, slide, cells_of):
     jonas, (first, second, *_) = client("jonas"), cells_of(slide)
     jonas.label(slide, [first, second], "neutrophil", 0, kind="band")
     jonas.label(slide, [second], "outside", 1, kind="blast")
@@ -31,12 +37,12 @@ def test_a_line_names_each_cell_with_its_picture_and_what_it_was_and_became(clie
     page = jonas.get("/audit").text
     undone, moved, labelled = page.split('<div class="move">')[1:]
     assert "2 cells: neutrophil (the model&#39;s proposal) → <b>neutrophil, band</b>" in labelled
-    assert images(labelled) == [(f"/cells/{first}/picture", "cell 1"), (f"/cells/{second}/picture", "cell 2")]
+    assert images(labelled) == [(picture(desk, first), "cell 1"), (picture(desk, second), "cell 2")]
     assert f'href="/slides/{slide}?revision=1#c{first}"' in labelled
-    assert "1 cell: neutrophil, band → <b>outside the five: blast</b>" in moved
-    assert images(moved) == [(f"/cells/{second}/picture", "cell 2")]
-    assert "1 cell: outside the five: blast → <b>neutrophil, band</b>" in undone
-    assert jonas.get(f"/cells/{first}/picture").status_code == 200
+    assert "1 cell: neutrophil, band → <b>other cell: blast</b>" in moved
+    assert images(moved) == [(picture(desk, second), "cell 2")]
+    assert "1 cell: other cell: blast → <b>neutrophil, band</b>" in undone
+    assert jonas.get(picture(desk, first)).status_code == 200
 
 
 def test_a_label_that_was_taken_back_names_the_proposal_that_holds_again(client, slide, cells_of):
@@ -56,13 +62,13 @@ def test_a_signing_line_shows_the_numbers_that_were_signed(client, desk, cells_o
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.split('<div class="signednumbers">')[1].split("</td>")[0]))
     assert re.search(r"neutrophil 59\.7 % 50\.3.68\.6 n 71 5\.97 . 10⁹/L", words)
     assert "lymphocyte 30.3 %" in words
-    assert "outside the five 1" in words
-    assert "neutrophil, band 2, outside the five: blast 1" in words
+    assert "other cells 1" in words
+    assert "neutrophil, band 2, other cell: blast 1" in words
 
 
 def test_a_withheld_differential_shows_its_counts(client, desk):
     slide = add_slide(desk.store, "S-0003", cells=["neutrophil"] * 20 + ["monocyte"] * 3)
-    client("maria").write(f"/slides/{slide}/sign", json={"revision": 1, "version": 0})
+    client("maria").write(f"/slides/{slide}/sign", json={"revision": 1, "version": 0, "reason": "a thin smear"})
     page = client("jonas").get("/audit").text
     assert "Per cents withheld: these are counts" in page
     assert re.search(r"neutrophil</dt><dd><b>20</b>", page)
@@ -92,7 +98,7 @@ def test_lines_about_a_slide_that_was_removed_still_say_what_was_done(client, de
     assert "/slides/77" not in page
     assert "1 cell: the model&#39;s proposal → <b>basophil</b>" in page
     assert "cell abababab" in page
-    assert "1 slides with 3 cells" in page
+    assert "1 slide with 3 cells" in page
 
 
 def test_an_act_on_two_thousand_cells_keeps_the_page_light(client, desk):
@@ -124,7 +130,7 @@ def test_a_reference_cell_is_shown_where_it_was_marked(client, desk, slide, cell
     page = jonas.get("/audit").text
     with desk.store.read() as session:
         digest = session.get(CellRow, cell).sha256
-    assert images(page.split('<div class="move">')[1]) == [(f"/cells/{cell}/picture", f"cell {digest[:8]}")]
+    assert images(page.split('<div class="move">')[1]) == [(f"/pictures/{digest}", f"cell {digest[:8]}")]
     assert "1 cell: <b>neutrophil, band</b>" in page
 
 
@@ -146,7 +152,7 @@ def test_either_database_gives_the_same_entries(signed_on_either):
         signed, labelled = trail.entries(session, lambda _: True)
         alone = trail.line(session, lambda _: True, 1, 0)
     (move,) = labelled.moves
-    assert (move.old, move.new) == ("neutrophil (the model's proposal)", "outside the five: blast")
+    assert (move.old, move.new) == ("neutrophil (the model's proposal)", "other cell: blast")
     assert [c.number for c in move.cells] == [1, 2, 3]
     assert (labelled.cells, labelled.more, labelled.what) == (3, 0, "")
     assert alone.moves == labelled.moves

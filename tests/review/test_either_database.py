@@ -1,15 +1,17 @@
 """A day at the page on SQLite and on PostgreSQL: every route that people use, and words that a server would refuse."""
 
+from datetime import timedelta
+
 import pytest
 from seeding import add_people, add_slide
-from sqlmodel import select
+from sqlmodel import select, update
 from web_client import LOOSE, Client
 
 from review.app import create_app
 from review.desk import make_desk
 from smear.audit import verify
-from smear.review_tables import AuditRow
-from smear.tables import CellRow
+from smear.review_tables import AuditRow, SessionRow
+from smear.tables import CellRow, utc_now
 
 
 @pytest.fixture
@@ -110,3 +112,13 @@ def test_a_database_that_turns_read_only_is_told_in_words_and_needs_no_restart(p
     assert 200 in answers
     with store.read() as session:
         assert session.exec(select(AuditRow).where(AuditRow.action == "label")).all()
+
+
+def test_a_database_that_turns_read_only_can_still_be_read(page, store, standby):
+    slide = add_slide(store, "S-1")
+    maria = page("maria")
+    with store.write() as session:
+        session.exec(update(SessionRow).values(seen_at=utc_now() - timedelta(minutes=5)))
+    standby.begin()
+    assert [maria.get(path).status_code for path in ("/", f"/slides/{slide}")] == [200, 200]
+    standby.end()

@@ -124,7 +124,7 @@ def test_the_panel_shows_shipped_cells_of_the_kind_or_of_all_kinds_in_turn(clien
 
     assert Counter(named("label=neutrophil")) == {"neutrophil, segmented": 3, "neutrophil, band": 3}
     assert named("label=neutrophil&kind=band") == ["neutrophil, band"] * 6
-    assert named("label=outside&kind=myelocyte") == ["outside the five: myelocyte"] * 6
+    assert named("label=outside&kind=myelocyte") == ["other cell: myelocyte"] * 6
     assert len(set(named("label=outside"))) == 5
     # Of kinds that are not shipped, those that are there are better than none.
     assert len(named("label=outside&kind=blast")) == 6
@@ -171,7 +171,7 @@ def test_the_browser_is_walked_by_keyboard_in_light_and_dark(new_page, address):
         page.keyboard.press(next(k.key for k in KINDS[OUTSIDE] if k.name == "myelocyte"))
         page.wait_for_url("**/references?label=outside&kind=myelocyte*")
         page.wait_for_function("() => document.getElementById('large')?.naturalWidth > 300")
-        assert "outside the five: myelocyte" in page.inner_text("#caption")
+        assert "other cell: myelocyte" in page.inner_text("#caption")
         # Full-screen: the picture takes most of the window, and the window does not scroll.
         size = page.evaluate("() => document.getElementById('large').getBoundingClientRect().height / innerHeight")
         assert size > 0.6

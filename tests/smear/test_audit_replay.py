@@ -167,7 +167,7 @@ FORGED = (
      ("slide S-2: 1 label changed behind the audit, the first: the label of cell 000002000002 names Ada Byron; "
       "line 4 names Jonas Weber, or another revision")),
     ("DELETE FROM labels WHERE id = 3",
-     "slide S-2: 1 label missing, the first: cell 000002000002, by line 4 outside the five: blast"),
+     "slide S-2: 1 label missing, the first: cell 000002000002, by line 4 other cell: blast"),
     (('INSERT INTO labels (cell, label, "user", at, revision, version) '
       "VALUES (9, 'monocyte', 1, '2026-01-01 00:00:00+00:00', 3, 1)"),
      "slide S-3: 1 label that the audit does not record, the first: cell 000003000000 is labelled monocyte"),
@@ -191,7 +191,7 @@ def test_every_difference_is_named_not_only_the_first(lab):
     lab.force("DELETE FROM signatures", "DELETE FROM labels WHERE id = 3", FORGED)
     verdict = verify(lab.store)
     assert [verdict.problem, *verdict.further] == [
-        "slide S-2: 1 label missing, the first: cell 000002000002, by line 4 outside the five: blast",
+        "slide S-2: 1 label missing, the first: cell 000002000002, by line 4 other cell: blast",
         "slide S-1, revision 1: the signature of Ada Byron is missing (line 2)",
         "slide S-1, revision 1: the signature of Jonas Weber is missing (line 3)",
         "slide S-2, revision 1: a signature of Jonas Weber that the audit does not record",

@@ -1,4 +1,3 @@
-import ast
 import tomllib
 from typing import get_args
 
@@ -22,12 +21,9 @@ def test_the_installed_package_comes_before_the_checkout(tmp_path, monkeypatch):
     assert shipped.folder("samples") == tmp_path / "smear" / "_shipped" / "samples"
 
 
-def test_a_wheel_carries_every_shipped_folder_and_its_attribution():
+def test_a_wheel_carries_the_attribution_of_every_shipped_folder():
     root = shipped.folder("models").parent
     folders = set(get_args(shipped.ShippedFolder))
-    build = ast.parse((root / "hatch_build.py").read_text(encoding="utf-8"))
-    (loop,) = [node for node in ast.walk(build) if isinstance(node, ast.For)]
-    assert set(ast.literal_eval(loop.iter)) == folders
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     attributed = {str(path.relative_to(root)) for path in root.glob("*/ATTRIBUTION.md")}
     assert attributed <= {f"{name}/ATTRIBUTION.md" for name in folders}

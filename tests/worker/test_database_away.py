@@ -138,8 +138,8 @@ def test_a_server_restarted_before_and_in_mid_commit_loses_nothing(
         revisions.append(queue_slide(postgres_store, f"S-{n}"))
     work, real, restarts = make_work(postgres_store, fake_engine), recording.write, []
 
-    def write(session, claim, *result):
-        real(session, claim, *result)
+    def write(session, claim, *result, **more):
+        real(session, claim, *result, **more)
         if claim.revision == revisions[1] and not restarts:
             restarts.append(restart_postgres())
 
