@@ -86,8 +86,8 @@ class Attempts:
     def confirm(self, person: Person, password: str) -> None:
         """Check that a signed-in person is still who signed in. Raises TooManyAttempts, or Refused (422).
 
-        For everything that asks for one's own password again. Only this person's sessions count here: nobody at the
-        sign-in page can use the allowance up.
+        For everything that asks for one's own password again. Only this person's sessions count here: attempts at
+        the sign-in page do not use the allowance up.
         """
         counters = {Counter("person", lockout.of_name(person.name), str(person.id)): self._limits.place}
         with self._store.read() as session:

@@ -4,19 +4,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from review.slide import HELD_FOR, OPEN, Rules
 from review.standing import Standing, labelled, standing
 from review.withholding import withheld_words
 from smear.cells import CELL_TYPES
-from smear.completeness import Completeness
+from smear.completeness import completeness
 from smear.differential import differential
 from smear.flags import flags
-from smear.report import FINISHED
 from smear.review_tables import BoardRow, ReviewRow, SignatureRow, UserRow
-from smear.tables import DifferentialRow, PictureRow, RevisionRow, SourceRow, key, utc_now
+from smear.tables import DifferentialRow, RevisionRow, SourceRow, key, utc_now
 from smear.tables import SlideRow as Slide
 
 
@@ -89,12 +87,9 @@ def lines(session: Session, rules: Rules, rows: list[BoardRow]) -> list[Line]:
     }
     now = utc_now()
     stands = _standing(session, rules, rows, stored)
-    incomplete = _incomplete(session, [revision for revision, _ in details.values()])
     return [
         replace(
             _line(row, *details[row.revision], reviews.get(row.revision), now),
-            total=None if row.revision not in stored else stored[row.revision].total,
-            incomplete=incomplete.get(row.revision),
             **_numbers(
                 rules, details[row.revision][0], stored.get(row.revision), signed.get(row.revision),
                 stands.get(row.revision),
@@ -113,25 +108,6 @@ def _standing(
     return standing(session, rules, [key(stored[row.revision].id) for row in rows if row.slide in touched])
 
 
-def _incomplete(session: Session, revisions: list[RevisionRow]) -> dict[int, str | None]:
-    """The words of those that came with fewer pictures than announced."""
-    expected = {
-        key(r.id): r.sidecar["expected_cells"]
-        for r in revisions
-        if r.state in FINISHED and r.sidecar and r.sidecar.get("expected_cells") is not None
-    }
-    if not expected:
-        return {}
-    files = dict(
-        session.exec(
-            select(PictureRow.revision, func.count())
-            .where(col(PictureRow.revision).in_(expected))
-            .group_by(col(PictureRow.revision))
-        ).all()
-    )
-    return {revision: Completeness(n, files.get(revision, 0)).words for revision, n in expected.items()}
-
-
 def _numbers(
     rules: Rules,
     revision: RevisionRow,
@@ -140,6 +116,19 @@ def _numbers(
     stands: Standing | None,
 ) -> dict[str, Any]:
     """The fields of a line that carry numbers: as signed, else as the cells stand, judged as the slide's page does."""
+    came = {}
+    if stored is not None:
+        came = {"total": stored.total, "incomplete": completeness(revision.sidecar, stored).words}
+    return came | _differential(rules, revision, stored, signed, stands)
+
+
+def _differential(
+    rules: Rules,
+    revision: RevisionRow,
+    stored: DifferentialRow | None,
+    signed: dict[str, Any] | None,
+    stands: Standing | None,
+) -> dict[str, Any]:
     if signed is not None and revision.state == "signed":
         told = {name: signed[name] for name in ("counts", "percent", "remark", "flags", "outside")}
         words = withheld_words(signed["counts"], signed["percent"], signed["versions"]["min_cells"])

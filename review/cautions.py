@@ -13,7 +13,7 @@ REFERENCE_PRECISION: Final = "fp32"
 
 @dataclass(frozen=True)
 class Caution:
-    """One warning; `needs_reason` where nobody signs without saying why."""
+    """One warning; `needs_reason` where a signature needs a typed reason."""
 
     words: str
     needs_reason: bool = False

@@ -117,7 +117,8 @@ def add_user(
 ) -> None:
     """Add an account, and print its one-time password."""
     from review.passwords import Passwords
-    from review.people import CONSOLE, add
+    from review.people import add
+    from smear.audit import CONSOLE
 
     with _ready_store(load_settings()) as store:
         print(add(store, Passwords(), CONSOLE, name, full_name, role))  # noqa: T201
@@ -129,8 +130,8 @@ def reset_password(name: Annotated[str, typer.Argument(help="Name that the perso
     from sqlmodel import select
 
     from review.passwords import Passwords
-    from review.people import CONSOLE
     from review.people import reset_password as reset
+    from smear.audit import CONSOLE
     from smear.names import user_name
     from smear.review_tables import UserRow
     from smear.tables import key

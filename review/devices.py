@@ -16,7 +16,7 @@ from smear.upsert import insert_or_update
 
 
 COOKIE: Final = "wnet_device"
-#: A browser in which nobody signed in for so long is a stranger again.
+#: A browser without a sign-in for so long is a stranger again.
 KEPT: Final = timedelta(days=90)
 #: Of one user so many browsers are known, the latest ones.
 MAX_DEVICES: Final = 20
@@ -39,7 +39,7 @@ def knows(session: Session, token: str | None, user: int, now: datetime) -> bool
 def remember(session: Session, old: str | None, user: int, now: datetime) -> str:
     """That user has just signed in: the browser's next token. What was known of the browser under `old` goes with it.
 
-    A token that somebody planted is worth nothing afterwards.
+    A planted token is worth nothing afterwards.
     """
     token = secrets.token_urlsafe(32)
     if old and len(old) <= _MAX_TOKEN:

@@ -99,7 +99,7 @@ def _foreign(headers: Headers, scheme: str) -> bool:
     if site not in {None, "same-origin", "none"}:
         return True
     origin = headers.get("origin")
-    # A page that gives no referrer gives no origin either, whoever it is; what the browser fetched for tells it.
+    # A page that gives no referrer gives no origin either; then Sec-Fetch-Site says whose page it is.
     if origin is None or (origin == "null" and site == "same-origin"):
         return False
     return not same_origin(origin, headers.get("host"), scheme)

@@ -54,7 +54,7 @@ def split(host: str | None) -> tuple[str, int | None] | None:
 def same_origin(origin: str, host: str | None, scheme: str) -> bool:
     """Whether an `Origin` names the page that this `Host` asks, which came by `scheme`.
 
-    A port that is not told is the default one. Over http, an origin of https is ours too: a proxy may not say that it
+    A port that is not given is the default one. Over http, an origin of https is ours too: a proxy may not say that it
     was asked over TLS.
     """
     here = split(host)

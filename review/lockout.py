@@ -53,7 +53,7 @@ class PasswordLimits:
     #: One name from one address, and one name in a browser that is known: a few slips cost nothing.
     place: Growth = Growth(6, 15 * 60, 30, 15 * 60)
     #: One name from anywhere. An address is forgiven less often than a name is, so that one address alone, which fails
-    #: every 15 min at most, holds nobody's name locked; guesses from many addresses come to 12 an hour.
+    #: every 15 min at most, keeps no name locked; guesses from many addresses come to 12 an hour.
     name: Growth = Growth(12, 5 * 60, 30, 15 * 60)
     #: One address, whatever the names: a whole laboratory may come from it.
     address: Growth = Growth(30, 30, 15, 5 * 60)

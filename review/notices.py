@@ -1,17 +1,11 @@
-"""What the board says of gaps, told from rows alone: files that no slide takes, pictures that could not be kept."""
+"""What the board says of gaps, from rows alone: files that no slide takes, pictures that could not be kept."""
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
 
-from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from smear.tables import IgnoredFileRow, RevisionRow, SourceRow, utc_now
-
-
-#: Pictures that could not be kept are news for this long; those whose source still has them are filled in before.
-RECENT: Final = timedelta(days=7)
+from smear.gaps import ignored_total, pictures_not_kept
+from smear.tables import IgnoredFileRow, SourceRow
 
 
 @dataclass(frozen=True)
@@ -34,15 +28,11 @@ class IgnoredFile:
 def notices(session: Session) -> list[Notice]:
     """The banners of the board, the alarming one first."""
     found = []
-    slides, pictures = session.exec(
-        select(func.count(), func.coalesce(func.sum(RevisionRow.not_kept), 0)).where(
-            col(RevisionRow.not_kept) > 0, col(RevisionRow.finished_at) >= utc_now() - RECENT
-        )
-    ).one()
+    slides, pictures = pictures_not_kept(session)
     if pictures:
         found.append(
             Notice(
-                f"{_counted(int(pictures), 'picture')} of {_counted(int(slides), 'slide')} could not be kept "
+                f"{_counted(pictures, 'picture')} of {_counted(slides, 'slide')} could not be kept "
                 "and cannot be shown. The command “worker doctor” says what is wrong with the folder they are kept in.",
                 alarming=True,
             )
@@ -50,11 +40,6 @@ def notices(session: Session) -> list[Notice]:
     if ignored := ignored_total(session):
         found.append(Notice(f"{_counted(ignored, 'file')} ignored", "/ignored"))
     return found
-
-
-def ignored_total(session: Session) -> int:
-    """How many files no slide takes, over all sources."""
-    return int(session.exec(select(func.coalesce(func.sum(SourceRow.ignored), 0))).one())
 
 
 def ignored_files(session: Session) -> list[IgnoredFile]:

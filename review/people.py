@@ -12,7 +12,7 @@ from review.passwords import Passwords, check_new, one_time
 from review.refusal import Refused, conflict, not_there
 from review.roles import ROLES, Act, allows
 from review.words import typed
-from smear.audit import Actor, append
+from smear.audit import CONSOLE, Actor, append
 from smear.names import user_name
 from smear.review_tables import MAX_USER_NAME, SessionRow, UserRow
 from smear.store import Store
@@ -20,8 +20,6 @@ from smear.tables import key, utc_now
 
 
 FIRST: Final = "administrator"
-#: Who acts where a person works on this machine's command line.
-CONSOLE: Final = Actor(None, "console", "console")
 _NAME: Final = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,{MAX_USER_NAME - 1}}}")
 
 
@@ -109,7 +107,7 @@ def set_active(store: Store, by: Actor, user: int, *, active: bool) -> None:
 def reset_password(store: Store, passwords: Passwords, by: Actor, user: int) -> str:
     """A new one-time password for a user who lost theirs. Ends their sessions, and the lock-out of their name.
 
-    In every process, and whoever resets: what was counted lies in the database.
+    In every process: what was counted lies in the database.
     """
     password = one_time()
     hashed = passwords.hash(password)

@@ -5,8 +5,7 @@ from collections.abc import Collection
 from sqlmodel import col, select
 
 from review import slide as slides
-from review.people import CONSOLE
-from smear.audit import Actor, append
+from smear.audit import CONSOLE, Actor, append
 from smear.picture_store import PictureStore
 from smear.review_tables import LabelRow, ReferenceRow
 from smear.settings import Settings

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import func
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
@@ -15,7 +14,7 @@ from review.identity import gone, refuse_outdated
 from review.refusal import Refused, not_there
 from review.withholding import percent_shown, withheld_words
 from smear.cells import CELL_TYPES, CellState, cell_type_of
-from smear.completeness import Completeness
+from smear.completeness import Completeness, completeness
 from smear.decision import needs_review
 from smear.differential import Differential, differential
 from smear.flags import absolute, flags
@@ -160,14 +159,13 @@ class SlideView:
     backend: str | None
     stored: DifferentialRow | None
     reviewed: Reviewed
-    files: int
     sidecar: dict[str, Any] = field(default_factory=dict)
     changed_since: str | None = None
 
     @property
     def completeness(self) -> Completeness:
-        """What the analyser announced, and the picture files of this revision."""
-        return Completeness(self.sidecar.get("expected_cells"), self.files)
+        """What the analyser announced and what came; nothing is expected of a revision that was not read yet."""
+        return Completeness(None, 0) if self.stored is None else completeness(self.sidecar, self.stored)
 
     @property
     def is_latest(self) -> bool:
@@ -243,7 +241,6 @@ def load(session: Session, rules: Rules, slide: int, number: int | None = None) 
         backend=None if stored is None else stored.backend,
         stored=stored,
         reviewed=judge(cells, rules, wbc),
-        files=session.exec(select(func.count()).where(PictureRow.revision == revision.id)).one(),
         sidecar=sidecar,
         changed_since=changed_since(session, revision),
     )

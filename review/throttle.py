@@ -21,7 +21,7 @@ class Rate:
 
 
 class Throttle:
-    """Counts what happened by key. `waits` asks, `note` counts, `take_back` and `forget` uncount."""
+    """Counts what happened by key. `waits` asks, `note` counts."""
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
@@ -40,17 +40,6 @@ class Throttle:
         """It happened."""
         with self._turn:
             self._recent(key, now).append(now)
-
-    def take_back(self, key: str) -> None:
-        """The latest did not happen after all."""
-        with self._turn:
-            if times := self._seen.get(key):
-                times.pop()
-
-    def forget(self, key: str) -> None:
-        """Count this key from nothing again."""
-        with self._turn:
-            self._seen.pop(key, None)
 
     def _recent(self, key: str, now: float) -> deque[float]:
         times = self._seen.setdefault(key, deque(maxlen=self._rate.times))

@@ -37,6 +37,10 @@ class Actor:
     role: str
 
 
+#: A person at this machine's command line.
+CONSOLE: Final = Actor(None, "console", "console")
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What `verify` found: how many lines, the hash of the last, and the first thing that is wrong, in words.

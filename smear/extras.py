@@ -32,14 +32,6 @@ def install_line(extra: Extra) -> str:
     return f"{pip} {'--editable ' if in_a_checkout else ''}'.[{extra}]'"
 
 
-def explain(error: ModuleNotFoundError, extra: Extra) -> str | None:
-    """A sentence for a failed import of a package of this set; None where another module is missing."""
-    name = (error.name or "").partition(".")[0]
-    if name not in MODULES[extra]:
-        return None
-    return f"this command needs packages that are not installed ({', '.join(missing(extra))}): {install_line(extra)}"
-
-
 def _is_there(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None

@@ -1,7 +1,7 @@
 """A command's help where its optional packages are missing.
 
 A command line is defined by modules that import those packages. To show its help, stand-ins take their places while the
-modules are read; anything but help is refused in one sentence before a stand-in could be used.
+modules are read; anything but help and version is refused in one sentence before a stand-in could be used.
 """
 
 import sys

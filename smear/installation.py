@@ -110,7 +110,7 @@ def settings_of(found: Installation) -> dict[str, Any]:
 
 
 def where_else() -> str:
-    """Where a state folder was looked for beside the default, as the end of a sentence about what is not there."""
+    """Where else a state folder was looked for than at the default, as the end of a sentence about what is missing."""
     file = record_file()
     if file is None:
         return "; no other is recorded: this user has no home folder"

@@ -112,7 +112,7 @@ def _tolerant_channel(base: type[Any]) -> type[Any]:
                 return read(*given, **options)
             except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError) as error:
                 if self.message_was_read:
-                    raise  # not of the envelope: of whoever was handed the message
+                    raise  # not of the envelope: of the code that was handed the message
                 _drop(self, error)
                 raise Empty from None
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import CursorResult, Table, func, text, update
 from sqlmodel import Session, SQLModel, col, delete, select
 
-from smear.audit import GENESIS, Actor, Verdict, append
+from smear.audit import CONSOLE, GENESIS, Verdict, append
 from smear.nightly_tables import LeaseRow, RunRow
 from smear.review_tables import AuditHeadRow, AuditRow, DeviceRow, ReviewRow, SessionRow
 from smear.runs import STAGES
@@ -22,7 +22,6 @@ from smear.tables import RevisionRow, SourceRow, utc_now
 #: Where the replaced database cannot be asked which numbers it gave out, they go on this far above the restored ones.
 #: Fencing tokens always do: what they were at the end of the replaced database is nowhere to be had for each row.
 GAP: Final = 1_000_000
-_CONSOLE: Final = Actor(None, "console", "console")
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def renew(store: Store, restored: Verdict, replaced: Replaced | None) -> Renewed
         if restored.problem is not None:
             _head_at_last_line(session)
         append(
-            session, _CONSOLE, "restore",
+            session, CONSOLE, "restore",
             before=None if replaced is None else {"lines": replaced.lines, "head": replaced.head},
             after={"lines": restored.lines, "head": restored.head, "problem": restored.problem},
         )  # fmt: skip

@@ -55,6 +55,7 @@ def slide_object(
     revision: int,
     state: str,
     cells: Mapping[str, int] | None = None,
+    files: int | None = None,
     expected_cells: int | None = None,
     complete: bool | None = None,
     counts: Mapping[str, int] | None = None,
@@ -71,11 +72,11 @@ def slide_object(
 ) -> dict[str, Any]:
     """One slide. `counts`, `percent` and `ci95` (per cent) are the model's; per cents are null where withheld.
 
-    With `signed` the top level reports what was signed, and `model` keeps the model's. `complete` is null where no
-    number of cells is expected. `prior_adjusted` is the model's differential corrected for label shift
-    (smear/correction.py), `needs_review` how many cells a person should look at, `flags` what the reference intervals
-    say of the reported numbers (smear/flags.py); null where unknown. Where the reported per cents are withheld, the
-    object holds no per cents and no flags at all.
+    With `signed` the top level reports what was signed, and `model` keeps the model's. `files` is how many
+    picture files came, `complete` is null where no number of cells is expected. `prior_adjusted` is the model's
+    differential corrected for label shift (smear/correction.py), `needs_review` how many cells a person should look at,
+    `flags` what the reference intervals say of the reported numbers (smear/flags.py); null where unknown. Where the
+    reported per cents are withheld, the object holds no per cents and no flags at all.
     """
     model = _numbers(counts, percent, ci95)
     reported = model if signed is None else _numbers(signed.counts, signed.percent, signed.ci95)
@@ -93,6 +94,7 @@ def slide_object(
         "revision": revision,
         "state": state,
         "cells": {name: (cells or {}).get(name, 0) for name in CELL_COUNTS},
+        "files": files,
         "expected_cells": expected_cells,
         "complete": complete,
         **reported,

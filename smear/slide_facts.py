@@ -1,4 +1,4 @@
-"""What lies beside a slide's pictures: its sidecar and its manifest, read together, each misunderstanding named."""
+"""Sidecar and manifest of a slide, read together, with a sentence for each thing that is not understood."""
 
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,7 @@ CHANGING: Final = "changing"
 
 @dataclass(frozen=True)
 class SlideFacts:
-    """What is known of a slide beside its pictures.
+    """What sidecar and manifest say of a slide.
 
     `values` are the sidecar's fields that are understood, with `expected_cells` from the manifest where the sidecar
     gives none; None where nothing is known. `problems` are {"file", "reason"}. `stat` tells these files, rewritten or

@@ -131,7 +131,7 @@ class RevisionRow(SQLModel, table=True):
     somebody's doing outside; from the first on pictures are taken one by one, and `in_hand` is the content that is
     being decoded and classified alone right now.
 
-    `sidecar` holds what is known of the slide beside its pictures; of a manifest's list the number of files, as
+    `sidecar` holds the fields of the sidecar that are understood; of a manifest's list the number of files, as
     `expected_cells`. `sidecar_problems` are {"file", "reason"} of what was not understood, `sidecar_stat` tells a
     sidecar that was rewritten. `changed_after_signing` lists {"at", "before", "after"} of sidecar fields that changed
     under a signature. `not_kept` is how many of its pictures WNET_PICTURES lacks.

@@ -88,7 +88,7 @@ class SlideResult:
         intervals: Intervals = ADULT,
         facts: SlideFacts | None = None,
     ) -> dict[str, Any]:
-        """The slide's JSON object. `facts` lay beside the pictures; without a WBC count in them flags are relative."""
+        """The slide's JSON object. `facts` are of its sidecar; without a WBC count in them flags are relative."""
         facts = facts or SlideFacts()
         problems = self.problems or ([{"file": "", "reason": self.failure}] if self.failure else [])
         return slide_object(
@@ -97,6 +97,7 @@ class SlideResult:
             revision=revision,
             state="failed" if self.failure else "classified",
             cells=self.cell_counts,
+            files=self.picture_files,
             expected_cells=facts.expected_cells,
             complete=Completeness(facts.expected_cells, self.picture_files).complete,
             counts=self.differential.counts,

@@ -90,7 +90,7 @@ def _database(settings: Settings) -> Finding:
     except StoreUnavailable as error:
         return Finding("database", "bad", str(error), "start the database, or correct WNET_DATABASE_URL")
     if problem:
-        cure = "see above" if problem.startswith(NOT_UTF8) else "run `worker migrate`"
+        cure = "make a database in UTF8" if problem.startswith(NOT_UTF8) else "run `worker migrate`"
         return Finding("database", "bad", explained(problem, settings), cure)
     if spoilt is not None:
         cure = "stop the service and bring a backup back: `worker restore FILE`"

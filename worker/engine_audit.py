@@ -13,7 +13,7 @@ from smear.tables import DifferentialRow
 
 
 ACTION: Final = "precision"
-#: What serves unless someone chooses otherwise: a service without any result is not told as a change to it.
+#: What serves unless someone chooses otherwise: the first results of a service are no change.
 _REFERENCE: Final = "openvino-fp32"
 
 

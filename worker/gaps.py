@@ -1,20 +1,19 @@
 """What `worker status` says of gaps: slides that are not complete, files that no slide takes, pictures not kept."""
 
-from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
+from smear.gaps import RECENT, ignored_total, recently_finished
+from smear.gaps import pictures_not_kept as count_not_kept
+from smear.report import FINISHED
 from smear.settings import Settings
 from smear.store import Store, schema_problem
-from smear.tables import DifferentialRow, IgnoredFileRow, RevisionRow, SourceRow, is_latest_revision, utc_now
+from smear.tables import DifferentialRow, IgnoredFileRow, RevisionRow, SourceRow
 from worker.keeping import folder_problem
 
 
-#: Slides that finished within so long are counted: what is older has been seen, or never will be.
-RECENT_DAYS: Final = 7
-_FINISHED: Final = ("classified", "reviewed", "signed")
 _EXAMPLES: Final = 5
 
 
@@ -31,7 +30,7 @@ def attention(told: dict[str, Any], settings: Settings) -> list[str]:
         said.append(
             f"{not_kept_words(lost)}: see `worker doctor`; they are filled in while the drop folder still has them"
         )
-    if problem is not None and any(told["slides"].get(state) for state in _FINISHED):
+    if problem is not None and any(told["slides"].get(state) for state in FINISHED):
         said.append(problem)
     return said
 
@@ -54,11 +53,6 @@ def pictures_not_kept(settings: Settings) -> dict[str, int] | None:
         store.close()
 
 
-def _recent() -> tuple[Any, ...]:
-    since = utc_now() - timedelta(days=RECENT_DAYS)
-    return (col(RevisionRow.finished_at) >= since, col(RevisionRow.state).in_(_FINISHED), is_latest_revision())
-
-
 def _incomplete(session: Session) -> dict[str, int]:
     """Slides finished of late with fewer picture files than were announced."""
     expected = col(RevisionRow.sidecar)["expected_cells"].as_integer()
@@ -66,14 +60,13 @@ def _incomplete(session: Session) -> dict[str, int]:
     query = (
         select(func.count(func.distinct(RevisionRow.id)))
         .join(DifferentialRow, col(DifferentialRow.revision) == col(RevisionRow.id))
-        .where(*_recent(), expected > files)
+        .where(*recently_finished(), col(RevisionRow.state).in_(FINISHED), expected > files)
     )
-    return {"slides": int(session.exec(query).one()), "days": RECENT_DAYS}
+    return {"slides": int(session.exec(query).one()), "days": RECENT.days}
 
 
 def _ignored(session: Session) -> dict[str, Any]:
     """How many files no slide takes, and the first of them."""
-    total = session.exec(select(func.coalesce(func.sum(SourceRow.ignored), 0))).one()
     rows = session.exec(
         select(SourceRow.name, IgnoredFileRow)
         .join(IgnoredFileRow, col(IgnoredFileRow.source) == col(SourceRow.id))
@@ -81,14 +74,9 @@ def _ignored(session: Session) -> dict[str, Any]:
         .limit(_EXAMPLES)
     )
     examples = [{"source": source, "file": row.path, "reason": row.reason} for source, row in rows]
-    return {"files": int(total), "examples": examples}
+    return {"files": ignored_total(session), "examples": examples}
 
 
 def _not_kept(session: Session) -> dict[str, int]:
-    """Pictures of slides finished of late that WNET_PICTURES lacks."""
-    slides, pictures = session.exec(
-        select(func.count(), func.coalesce(func.sum(RevisionRow.not_kept), 0)).where(
-            *_recent(), col(RevisionRow.not_kept) > 0
-        )
-    ).one()
-    return {"slides": int(slides), "pictures": int(pictures)}
+    slides, pictures = count_not_kept(session)
+    return {"slides": slides, "pictures": pictures}

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import CursorResult, func, update
 from sqlmodel import Session, col, select
 
-from smear.audit import Actor, append, append_each
+from smear.audit import CONSOLE, append, append_each
 from smear.files import raw
 from smear.store import Store
 from smear.tables import RevisionRow, SlideRow, SourceRow, is_latest_revision, is_named, key, utc_now
@@ -24,8 +24,6 @@ from worker.ending import SILENT, End
 from worker.lanes import in_lane, lane_of_row
 
 
-#: Who acts where a person works on this machine's command line, as the audit names them.
-CONSOLE: Final = Actor(None, "console", "console")
 #: Placeholders that a statement may have; SQLite's limit is far above.
 _AT_ONCE: Final = 500
 

@@ -55,7 +55,7 @@ class LeftClaims:
         self._start()
 
     def add_unanswered(self, revision: int, worker: str) -> None:
-        """The database went away while this worker claimed a revision: nobody knows whether it did."""
+        """The database went away while this worker claimed a revision: whether it did is unknown."""
         with self._lock:
             self._unanswered.add((revision, worker))
         self._start()

@@ -53,7 +53,7 @@ class MemoryWait:
         self.seconds = 0.0
 
     def wait(self) -> bool:
-        """Let the wait pass; False where this process is told to stop meanwhile."""
+        """Let the wait pass; False where this process has to stop meanwhile."""
         left = self.seconds
         while left > 0:
             if self._stopping():

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlmodel import col, exists, func, select
 
-from smear.audit import Actor, append
+from smear.audit import CONSOLE, append
 from smear.audit_replay import PURGED_SLIDES
 from smear.files import raw
 from smear.layout import layout
@@ -25,7 +25,6 @@ from worker.forgetting import must_stay, remove
 
 #: Slides in one transaction: others write in between.
 BATCH: Final = 100
-_ACTOR: Final = Actor(None, "console", "console")
 #: Ended, and nobody has put a name to it.
 _FORGETTABLE: Final = ("classified", "failed", "listed")
 
@@ -138,6 +137,6 @@ def _forget(store: Store, slides: list[int], before: datetime, *, dry_run: bool)
         cells = int(session.exec(select(func.count()).where(col(CellRow.slide).in_(slides))).one())
         if slides and not dry_run:
             remove(session, slides)
-            append(session, _ACTOR, PURGED_SLIDES, after={"slides": slides, "cells": cells},
+            append(session, CONSOLE, PURGED_SLIDES, after={"slides": slides, "cells": cells},
                    reason=f"finished before {before:%Y-%m-%d}, and gone from the drop folder")  # fmt: skip
         return len(slides), cells

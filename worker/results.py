@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, exists, func, select
 
 from smear.cells import CELL_TYPES
-from smear.completeness import Completeness
+from smear.completeness import Completeness, completeness
 from smear.report import CELL_COUNTS, SignedResult, slide_object
 from smear.review_tables import SignatureRow
 from smear.sidecar_changes import changes_since
@@ -57,15 +57,16 @@ class Result:
         if self.signed and (changed := changes_since(self.revision.changed_after_signing, self.signed.at)):
             said = f"the analyser's data changed after signing: {changed}; the result is as it was signed"
             problems = [*problems, {"file": "", "reason": said}]
-        completeness = self._completeness()
+        came = self._completeness()
         return slide_object(
             source=self.source.name,
             slide_id=self.slide.slide_id,
             revision=self.revision.number,
             state=self.revision.state,
             cells=None if d is None else {name: getattr(d, name) for name in CELL_COUNTS},
-            expected_cells=completeness.expected,
-            complete=None if d is None else completeness.complete,
+            files=None if came is None else came.files,
+            expected_cells=(self.revision.sidecar or {}).get("expected_cells") if came is None else came.expected,
+            complete=None if came is None else came.complete,
             signed=self._reported(),
             problems=problems,
             needs_review=None if d is None else 0 if self._is_closed else d.needs_review,
@@ -78,13 +79,11 @@ class Result:
         """Whether a person has answered for every cell; what is open for amendment is to be looked at again."""
         return self.signed is not None and self.revision.state == "signed"
 
-    def _completeness(self) -> Completeness:
-        """How many pictures came of how many: of a signed slide what the signature says."""
+    def _completeness(self) -> Completeness | None:
+        """How many pictures came of how many: of a signed slide what the signature says. None without a result."""
         if self.signed is not None and self.signed.completeness is not None:
             return self.signed.completeness
-        d = self.differential
-        files = 0 if d is None else d.total if d.files is None else d.files
-        return Completeness((self.revision.sidecar or {}).get("expected_cells"), files)
+        return None if self.differential is None else completeness(self.revision.sidecar, self.differential)
 
     def _reported(self) -> SignedResult | None:
         return None if self.signed is None else replace(self.signed.result, amending=not self._is_closed)

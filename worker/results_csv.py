@@ -15,16 +15,16 @@ def _per_cents(prefix: str) -> tuple[str, ...]:
 
 
 _PLAIN: Final = (
-    "expected_cells", "complete", "reported_by", "signed_by", "countersigned_by", "amended", "amending", "withheld",
-    "needs_review", "engine", "precision",
+    "files", "expected_cells", "complete", "reported_by", "signed_by", "countersigned_by", "amended", "amending",
+    "withheld", "needs_review", "engine", "precision",
 )  # fmt: skip
 _TIMES: Final = ("signed_at", "countersigned_at")
 
 CSV_COLUMNS: Final = (
     "source", "slide_id", "revision", "state", *CELL_COUNTS, *CELL_TYPES, *_per_cents(""),
     "problems", "bundle", "backend",
-    "expected_cells", "complete", "reported_by", "signed_by", "signed_at", "countersigned_by", "countersigned_at",
-    "amended", "amending", "withheld", "needs_review", "flags", "engine", "precision",
+    "files", "expected_cells", "complete", "reported_by", "signed_by", "signed_at", "countersigned_by",
+    "countersigned_at", "amended", "amending", "withheld", "needs_review", "flags", "engine", "precision",
     *(f"model_{t}" for t in CELL_TYPES), *_per_cents("model_"), *_per_cents("prior_adjusted_"),
 )  # fmt: skip
 

@@ -88,7 +88,7 @@ def remarks(slide: Mapping[str, Any], low_count_cells: int, zone: tzinfo = UTC) 
     said = _signatures(slide, zone)
     cells = slide["cells"]
     if slide["complete"] is False:
-        said.append(f"incomplete: {cells['total']} of {slide['expected_cells']}")
+        said.append(f"incomplete: {slide['files']} of {slide['expected_cells']}")
     if slide["withheld"] is not None:
         said.append(f"withheld: {slide['withheld']}")
     elif slide["state"] in FINISHED and counted_cells(slide) < low_count_cells:
@@ -144,11 +144,8 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
         if source["scanned_seconds_ago"] is not None:
             there += f", scanned {source['scanned_seconds_ago']:.0f} s ago"
         table.add_row("Drop folder", f"{escape(source['name'])}: {escape(source['drop'])} ({source['layout']}){there}")
-    broker, database = told["broker"], told["database"]
-    answer = (
-        f"answers, {broker['waiting']} waiting" if "refuses" not in broker else "[bold red]answers, refuses writes[/]"
-    )
-    table.add_row("Broker", answer if broker["answers"] else "[bold red]does not answer[/]")
+    database = told["database"]
+    table.add_row("Broker", _broker(told["broker"]))
     table.add_row("Database", escape(database["problem"]) if database["problem"] else "answers")
     table.add_row("Bundle", told.get("bundle") or "none")
     table.add_row("Engine", f"{told['engine']}, precision {told['precision']}")
@@ -177,6 +174,15 @@ def show_status(console: Console, told: Mapping[str, Any]) -> None:
     console.print(table)
     for line in told["needs_attention"]:
         console.print(f"[bold red]![/] {escape(line)}")
+
+
+def _broker(broker: Mapping[str, Any]) -> str:
+    if not broker["answers"]:
+        return "[bold red]does not answer[/]"
+    if "refuses" in broker:
+        return "[bold red]answers, refuses writes[/]"
+    # Of a queue of a wrong type nothing can be counted.
+    return "answers" if broker["waiting"] is None else f"answers, {broker['waiting']} waiting"
 
 
 def _learning(told: Mapping[str, Any]) -> list[tuple[str, str]]:

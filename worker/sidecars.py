@@ -20,7 +20,7 @@ _WATCHER: Final = Actor(None, "watcher", "program")
 
 
 def take_up(store: Store, revision: int, facts: SlideFacts, intervals: Intervals) -> bool:
-    """Store what lies beside a finished slide's pictures now, with the flags that rest on it; whether that is news.
+    """Store what the sidecar of a finished slide says now, with the flags that rest on it; whether that is news.
 
     What was signed stays; that its data changed afterwards is noted on the revision. Any change is a line of the audit.
     """

@@ -26,7 +26,7 @@ Viewer = Annotated[Person, Depends(reader("view"))]
 CellNumber = Annotated[int, Path(ge=1, le=MAX_ROW)]
 Kind = Annotated[str | None, Query(max_length=32)]
 #: An address carries the SHA-256 of its picture, which therefore never changes. It is kept for a session's cookie, so
-#: that a browser in which somebody signed out, or another person in, asks again and does not show it from its store.
+#: that a browser whose user signed out, or changed, asks again and does not show it from its store.
 _HEADERS = {
     "Cache-Control": "private, max-age=43200, immutable",
     "Vary": "Cookie",

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
 from review.asking import desk_of, reader, render
-from review.notices import ignored_files, ignored_total
+from review.notices import ignored_files
 from review.people import Person
+from smear.gaps import ignored_total
 
 
 router = APIRouter()

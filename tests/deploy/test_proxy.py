@@ -17,7 +17,8 @@ from command_lines import PROJECT
 
 from review.headers import MAX_BODY_BYTES
 from review.passwords import Passwords
-from review.people import CONSOLE, add
+from review.people import add
+from smear.audit import CONSOLE
 from smear.settings import Settings
 
 

@@ -21,10 +21,10 @@ from smear.settings import Settings
 SAMPLES = shipped.folder("samples")
 TRUTH = json.loads((SAMPLES / "truth.json").read_text())
 KEYS = {
-    "source", "slide_id", "revision", "state", "cells", "expected_cells", "complete", "counts", "percent", "ci95",
-    "reported_by", "signed_by", "signed_at", "countersigned_by", "countersigned_at", "amended", "amending", "model",
-    "prior_adjusted", "prior_adjusted_ci95", "withheld", "needs_review", "flags", "problems", "bundle", "engine",
-    "precision", "backend",
+    "source", "slide_id", "revision", "state", "cells", "files", "expected_cells", "complete", "counts", "percent",
+    "ci95", "reported_by", "signed_by", "signed_at", "countersigned_by", "countersigned_at", "amended", "amending",
+    "model", "prior_adjusted", "prior_adjusted_ci95", "withheld", "needs_review", "flags", "problems", "bundle",
+    "engine", "precision", "backend",
 }  # fmt: skip
 
 

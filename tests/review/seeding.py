@@ -13,6 +13,7 @@ from smear.cells import CELL_TYPES
 from smear.differential import differential
 from smear.flags import flags
 from smear.intervals import ADULT
+from smear.layouts.manifest import MISSING
 from smear.picture_store import PictureStore
 from smear.review_tables import UserRow
 from smear.store import Store
@@ -84,8 +85,12 @@ def add_slide(
     analyser: list[str] | None = None,
     source_name: str = "default",
     priority: int = 0,
+    missing: int = 0,
 ) -> int:
-    """A classified slide; its row number. The first `doubtful` cells are uncertain. Contents are distinct."""
+    """A classified slide; its row number. The first `doubtful` cells are uncertain. Contents are distinct.
+
+    `missing` files are listed in a manifest and not there, as the worker records them.
+    """
     source, bundle = source_and_bundle(store, source_name, priority)
     types = (MIX * 12)[:120] if cells is None else cells
     with store.write() as session:
@@ -127,13 +132,20 @@ def add_slide(
                 PredictionRow(cell=key(cell.id), bundle=bundle, cell_type=of_five, outside_score=1 - top,
                               state="classified" if cell_type in CELL_TYPES else "outside", **p)
             )  # fmt: skip
+        for i in range(missing):
+            session.add(
+                PictureRow(revision=key(revision.id), path=f"missing_{i:04}.jpg", problem=MISSING, size=0, mtime_ns=0,
+                           ctime_ns=0, inode="0")
+            )  # fmt: skip
         counts = {t: types.count(t) for t in CELL_TYPES}
         found = differential(counts, min_cells=50, low_count_cells=100)
         ci95 = None if found.ci95 is None else {t: list(v) for t, v in found.ci95.items()}
         session.add(
             DifferentialRow(
-                revision=key(revision.id), bundle=bundle, backend="fake-fp32", total=len(types),
-                classified=sum(counts.values()), outside=len(types) - sum(counts.values()), misfit=0, unreadable=0,
+                revision=key(revision.id), bundle=bundle, backend="fake-fp32", files=len(types),
+                total=len(types) + missing,
+                classified=sum(counts.values()), outside=len(types) - sum(counts.values()), misfit=0,
+                unreadable=missing,
                 **counts, percent=found.percent, ci95=ci95, remark=found.remark, problems=[], needs_review=doubtful,
                 corrected=found.percent, corrected_ci95=ci95, created_at=utc_now(),
                 flags=flags(found.percent, found.ci95, ADULT, (sidecar or {}).get("wbc_10e9_L")),

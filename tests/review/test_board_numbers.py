@@ -112,6 +112,22 @@ def test_a_slide_with_fewer_pictures_than_announced_is_incomplete_on_board_and_p
     assert ("Incomplete: 120 of 150" in vera.get(f"/slides/{slide}").text) is words
 
 
+def test_files_that_a_manifest_lists_and_that_are_not_there_did_not_come(either_client, store):
+    slide = add_slide(store, "S-1", sidecar={"expected_cells": 144}, missing=24)
+    maria = either_client("maria")
+    assert "incomplete: 120 of 144" in line(maria, slide)
+    assert "Incomplete: 120 of 144" in maria.get(f"/slides/{slide}").text
+    assert "Reason to sign it" in maria.get(f"/slides/{slide}/signing").text
+
+
+@pytest.mark.parametrize("state", ["queued", "listed"])
+def test_a_slide_that_was_not_read_yet_is_not_called_incomplete(either_client, store, state):
+    slide = add_slide(store, "S-1", sidecar={"expected_cells": 150}, state=state)
+    vera = either_client("vera")
+    assert "ncomplete" not in line(vera, slide)
+    assert "ncomplete" not in vera.get(f"/slides/{slide}").text
+
+
 def test_labels_are_news_of_that_line_for_open_boards(either_client, store):
     slide = add_slide(store, "S-1")
     maria, there = either_client("maria"), cells(store, slide)

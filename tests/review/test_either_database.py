@@ -70,9 +70,8 @@ def test_two_administrators_cannot_unmake_each_other_at_the_same_moment(store, q
     import time
 
     from review import people
-    from review.people import CONSOLE
     from review.refusal import Refused
-    from smear.audit import append
+    from smear.audit import CONSOLE, append
     from smear.review_tables import UserRow
 
     rows = add_people(store, quick_passwords)

@@ -17,7 +17,7 @@ from review import people
 from review.app import create_app
 from review.desk import make_desk
 from review.lockout import Counter, Growth, PasswordLimits, give_back, of_address, of_name, take
-from review.people import CONSOLE
+from smear.audit import CONSOLE
 from smear.review_tables import AttemptRow, AuditRow, DeviceRow, SessionRow, UserRow
 from smear.store import Store
 from smear.tables import utc_now

@@ -8,6 +8,7 @@ from sqlmodel import select, update
 
 from review.notices import ignored_files, notices
 from smear.tables import IgnoredFileRow, RevisionRow, SourceRow, utc_now
+from worker.gaps import gaps
 
 
 def ignore(store, total, *paths):
@@ -46,6 +47,25 @@ def test_ignored_files_and_pictures_not_kept_are_banners(store):
     not_kept(store, 120, days_ago=8)
     with store.read() as session:
         assert [one.words for one in notices(session)] == ["13 files ignored"]
+
+
+def test_pictures_of_an_earlier_revision_are_no_banner(store):
+    """Nothing fills them in any more, so the banner would stay for a week whatever a person does."""
+    add_slide(store, "S-1")
+    not_kept(store, 120)
+    add_slide(store, "S-1")  # the next revision
+    with store.read() as session:
+        assert notices(session) == []
+        assert gaps(session)["pictures_not_kept"] == {"slides": 0, "pictures": 0}
+
+
+@pytest.mark.parametrize("state", ["classified", "failed"])
+def test_page_and_status_count_the_same_pictures(store, state):
+    add_slide(store, "S-1", state=state)
+    not_kept(store, 7)
+    with store.read() as session:
+        assert [one.words[:23] for one in notices(session)] == ["7 pictures of 1 slide c"]
+        assert gaps(session)["pictures_not_kept"] == {"slides": 1, "pictures": 7}
 
 
 @pytest.mark.parametrize("where", ["/", "/board/health"])

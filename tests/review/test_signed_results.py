@@ -41,7 +41,8 @@ def test_what_is_signed_on_the_page_is_the_result_of_the_slide(client, desk, sli
 def test_a_slide_signed_with_too_few_cells_is_withheld_everywhere(client, desk, slide, cells_of):
     maria = client("maria")
     assert maria.label(slide, cells_of(slide)[:80], "outside", 0).status_code == 200
-    assert maria.write(f"/slides/{slide}/sign", json={"revision": 1, "version": 1}).status_code == 200
+    signature = {"revision": 1, "version": 1, "reason": "no more blood to be had"}
+    assert maria.write(f"/slides/{slide}/sign", json=signature).status_code == 200
     signed = result(desk)
     assert (signed["withheld"], sum(signed["counts"].values())) == ("few cells", 40)
     assert {signed["percent"], signed["model"]["percent"], signed["prior_adjusted"]} == {None}

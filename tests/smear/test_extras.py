@@ -32,11 +32,6 @@ def test_the_line_names_this_very_python_and_the_pinned_versions():
     assert line == f"{sys.executable} -m pip install -c constraints.txt --editable '.[train]'"
 
 
-def test_a_failed_import_of_the_set_is_explained_and_another_is_not():
-    assert "pip install" in extras.explain(ModuleNotFoundError("no", name="torch.nn"), "train")
-    assert extras.explain(ModuleNotFoundError("no", name="smear.lost"), "train") is None
-
-
 @pytest.mark.parametrize("extra", extras.MODULES)
 def test_the_modules_are_those_that_the_project_declares(extra):
     declared = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"][extra]

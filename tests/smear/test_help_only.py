@@ -62,6 +62,12 @@ def test_help_without_the_packages_is_the_very_help(room, extra, arguments):
     assert without.stdout
 
 
+@pytest.mark.parametrize(("room", "extra"), [("trainer", "train"), ("engine_build", "engines")])
+def test_the_version_needs_no_packages(room, extra):
+    without = run(room, "--version", hidden=extras.MODULES[extra])
+    assert (without.returncode, without.stdout.split()[0], without.stderr) == (0, "wnet-worker", "")
+
+
 @pytest.mark.parametrize(
     ("room", "extra", "arguments"),
     [

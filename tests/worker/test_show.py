@@ -81,7 +81,9 @@ def test_the_notes_say_who_signed_and_when_in_the_laboratorys_time():
 
 
 def test_the_notes_say_what_is_missing_and_why_a_differential_is_withheld():
-    short = slide(expected_cells=120, complete=False, cells={"total": 96}, counts={"monocyte": 96}, percent=FIVE)
+    short = slide(
+        expected_cells=120, complete=False, files=96, cells={"total": 120}, counts={"monocyte": 96}, percent=FIVE
+    )
     assert remarks(short, 90) == "incomplete: 96 of 120"
     few = slide(state="signed", cells={"classified": 110}, signed=signed(counts={"monocyte": 40}, percent=None))
     assert remarks(few, 100).endswith("; withheld: few cells")

@@ -33,7 +33,7 @@ class OnnxEngine:
         try:
             self._session = ort.InferenceSession(source, options, providers=[PROVIDER])
         except Exception as error:  # noqa: BLE001 - its errors share no base class of their own
-            reason = str(error).strip().splitlines()[-1]
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise EngineUnavailable(f"ONNX Runtime cannot load {_shown(network)}: {reason}") from None
         # It falls back to other providers without a word.
         if self._session.get_providers() != [PROVIDER]:

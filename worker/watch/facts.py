@@ -44,7 +44,7 @@ class FactsWatch:
     def waits_until(
         self, folder: str, known: Known, listing: Listing, before: dict[str, Recorded], now: float
     ) -> float | None:
-        """Take up what lies beside a finished slide's pictures once it stands still; until when, None where it is done.
+        """Take up the sidecar of a finished slide once it stands still; until when, None where it is done.
 
         A sidecar that is gone counts only while every picture is there: analysers purge what they have exported, and
         what is known of a slide stays.

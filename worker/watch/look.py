@@ -143,7 +143,7 @@ class Looker:
     def _nothing_new(
         self, slide: Followed, known: Known, listing: Listing, before: dict[str, Recorded], now: float
     ) -> Outcome:
-        """No picture is new; what lies beside them may be."""
+        """No picture is new; the sidecar may be."""
         if (due := self.facts.waits_until(slide.folder, known, listing, before, now)) is not None:
             slide.due = due
             return "follow"

@@ -43,7 +43,7 @@ def test_a_manifest_that_lists_more_than_is_there_makes_a_slide_incomplete(drop,
     service = make_service(layout="manifest")
     service.run(75)
     (one,) = told(service.store)
-    assert (one["expected_cells"], one["complete"]) == (7, False)
+    assert (one["files"], one["expected_cells"], one["complete"]) == (5, 7, False)
 
 
 def test_classify_reads_the_sidecar_too(worker, drop, make_slide, json_lines):
