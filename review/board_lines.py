@@ -14,7 +14,7 @@ from smear.completeness import completeness
 from smear.differential import differential
 from smear.flags import flags
 from smear.review_tables import BoardRow, ReviewRow, SignatureRow, UserRow
-from smear.tables import DifferentialRow, RevisionRow, SourceRow, key, utc_now
+from smear.tables import DifferentialRow, RevisionRow, SourceRow, by_standing, key, utc_now
 from smear.tables import SlideRow as Slide
 
 
@@ -68,7 +68,7 @@ def lines(session: Session, rules: Rules, rows: list[BoardRow]) -> list[Line]:
         for d in session.exec(
             select(DifferentialRow)
             .where(col(DifferentialRow.revision).in_(revisions))
-            .order_by(col(DifferentialRow.id))
+            .order_by(*by_standing())
         )
     }
     signed = {

@@ -17,7 +17,7 @@ from smear.audit import append
 from smear.kinds import LABELS, is_kind, shown
 from smear.review_tables import ChangeRow, LabelRow, ReviewRow, UserRow
 from smear.store import Store
-from smear.tables import BundleRow, CellRow, DifferentialRow, PictureRow, RevisionRow, key, utc_now
+from smear.tables import BundleRow, CellRow, DifferentialRow, PictureRow, RevisionRow, by_standing, key, utc_now
 
 
 #: As many cells as one act may change.
@@ -237,7 +237,7 @@ def bundle_of(session: Session, revision: int) -> str | None:
         select(BundleRow.bundle_id)
         .join(DifferentialRow, col(DifferentialRow.bundle) == col(BundleRow.id))
         .where(DifferentialRow.revision == revision)
-        .order_by(col(DifferentialRow.id).desc())
+        .order_by(*(column.desc() for column in by_standing()))
         .limit(1)
     ).one_or_none()
 

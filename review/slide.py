@@ -31,6 +31,7 @@ from smear.tables import (
     RevisionRow,
     SlideRow,
     SourceRow,
+    by_standing,
     key,
 )
 
@@ -257,7 +258,7 @@ def _stored(session: Session, revision: int) -> tuple[DifferentialRow | None, Bu
         select(DifferentialRow, BundleRow)
         .join(BundleRow, col(BundleRow.id) == col(DifferentialRow.bundle))
         .where(DifferentialRow.revision == revision)
-        .order_by(col(DifferentialRow.id).desc())
+        .order_by(*(column.desc() for column in by_standing()))
         .limit(1)
     ).one_or_none()
     return (None, None) if found is None else (found[0], found[1])

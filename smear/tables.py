@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     TypeDecorator,
     UniqueConstraint,
+    case,
     exists,
     select,
 )
@@ -320,6 +321,14 @@ def is_named(*names: str) -> Any:
     within = col(SlideRow.source_id).in_(select(col(SourceRow.id)))
     named = select(col(SlideRow.id)).where(within, col(SlideRow.slide_id).in_(forms))
     return col(SlideRow.id).in_(named)
+
+
+def by_standing() -> tuple[Any, ...]:
+    """The order of a revision's DifferentialRows in a query, the one that stands last: that of the bundle in use, where
+    it has one, else the latest.
+    """
+    in_use = select(col(ServingRow.bundle)).where(col(ServingRow.id) == 1).scalar_subquery()
+    return case((col(DifferentialRow.bundle) == in_use, 1), else_=0), col(DifferentialRow.id)
 
 
 def key(value: int | None) -> int:

@@ -22,6 +22,7 @@ from sqlmodel import Session, col, select
 from smear import shipped
 from smear.cells import CELL_TYPES
 from smear.report import CELL_COUNTS
+from smear.spreadsheet import inert
 from smear.store import Store
 from smear.tables import BundleRow, CellRow, DifferentialRow, PictureRow, PredictionRow, RevisionRow, SlideRow
 
@@ -80,9 +81,14 @@ def classified(paths: list[Path], work: Path) -> Truth:
     files: dict[str, dict[str, dict[str, Any]]] = {}
     with cells.open(newline="", encoding="utf-8") as lines:
         for row in csv.DictReader(lines):
-            files.setdefault(row["slide_id"], {})[row["file"]] = _said_by_csv(row)
+            files.setdefault(_as_named(row["slide_id"]), {})[_as_named(row["file"])] = _said_by_csv(row)
     told = [json.loads(line) for line in done.stdout.splitlines()]
     return {one["slide_id"]: Expected(one, files.get(one["slide_id"], {})) for one in told}
+
+
+def _as_named(text: str) -> str:
+    """A name without the apostrophe by which a CSV keeps spreadsheets from calculating it."""
+    return text[1:] if inert({"": text[1:]})[""] == text else text
 
 
 def _said_by_csv(row: dict[str, str]) -> dict[str, Any]:

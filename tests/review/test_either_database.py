@@ -11,7 +11,7 @@ from review.app import create_app
 from review.desk import make_desk
 from smear.audit import verify
 from smear.review_tables import AuditRow, SessionRow
-from smear.tables import CellRow, utc_now
+from smear.tables import BundleRow, CellRow, DifferentialRow, ServingRow, utc_now
 
 
 @pytest.fixture
@@ -122,3 +122,31 @@ def test_a_database_that_turns_read_only_can_still_be_read(page, store, standby)
     standby.begin()
     assert [maria.get(path).status_code for path in ("/", f"/slides/{slide}")] == [200, 200]
     standby.end()
+
+
+def test_page_board_and_results_take_the_result_of_the_bundle_in_use(page, store, settings):
+    from review import board, labelling
+    from review import slide as slides
+    from worker.results import results
+
+    slide = add_slide(store, "S-1")
+    with store.write() as session:
+        first = session.exec(select(DifferentialRow)).one()
+        other = BundleRow(bundle_id="wnet@ba9876543210", folder="other", registered_at=utc_now())
+        session.add(other)
+        session.flush()
+        later = first.model_copy(update={"id": None, "bundle": other.id, "total": first.total + 7})
+        session.add(DifferentialRow(**later.model_dump()))
+        session.add(ServingRow(bundle=first.bundle, since=utc_now()))
+    rules = make_desk(store, settings).rules
+    for bundle, named, total in ((first.bundle, "wnet@0123456789ab", first.total),
+                                 (other.id, "wnet@ba9876543210", first.total + 7)):  # fmt: skip
+        with store.write() as session:
+            session.exec(update(ServingRow).values(bundle=bundle))
+        (result,) = results(store)
+        with store.read() as session:
+            shown = slides.load(session, rules, slide)
+            (line,) = board.page(session, rules, show="all").lines
+            of_labels = labelling.bundle_of(session, shown.revision.id)
+        assert (result.bundle.bundle_id, shown.bundle, of_labels) == (named, named, named)
+        assert (result.differential.total, shown.stored.total, line.total) == (total, total, total)

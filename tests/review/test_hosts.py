@@ -132,11 +132,12 @@ def test_a_page_that_gives_no_origin_is_left_to_its_token(client, slide):
     maria = client("maria")
     ours = {"origin": "null", "sec-fetch-site": "same-origin"}
     url = f"/slides/{slide}/hold"
-    assert maria.post(url, headers=ours | {"x-csrf-token": maria.csrf}).status_code == 200
-    assert maria.post(url, headers=ours | {"x-csrf-token": "0" * 64}).status_code == 403
+    shown = {"identity": maria.identity(url)}
+    assert maria.post(url, json=shown, headers=ours | {"x-csrf-token": maria.csrf}).status_code == 200
+    assert maria.post(url, json=shown, headers=ours | {"x-csrf-token": "0" * 64}).status_code == 403
     for told in ({"origin": "null"}, {"origin": "null", "sec-fetch-site": "cross-site"},
                  {"origin": "null", "sec-fetch-site": "none"}):  # fmt: skip
-        assert maria.post(url, headers=told | {"x-csrf-token": maria.csrf}).status_code == 403
+        assert maria.post(url, json=shown, headers=told | {"x-csrf-token": maria.csrf}).status_code == 403
 
 
 def test_a_form_is_taken_from_our_own_page_however_its_name_is_written(client, slide):
@@ -150,4 +151,6 @@ def test_a_form_is_taken_from_our_own_page_however_its_name_is_written(client, s
             "x-csrf-token": maria.csrf,
             "cookie": f"wnet_session={maria.cookies['wnet_session']}",
         }
-        assert maria.post(f"/slides/{slide}/hold", headers=told).status_code == 200, (host, origin)
+        url = f"/slides/{slide}/hold"
+        answer = maria.post(url, json={"identity": maria.identity(url)}, headers=told)
+        assert answer.status_code == 200, (host, origin)

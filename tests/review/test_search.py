@@ -7,8 +7,11 @@ import pytest
 from seeding import add_slide
 
 from review import board
+from review.slide import Rules
+from smear.intervals import ADULT
 
 
+RULES = Rules(ADULT, 50, 100, 0.9, "wnet-worker test")
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Präparat-Ñ") for form in ("NFC", "NFD"))
 
 
@@ -21,7 +24,7 @@ def found(store):
 
     def search(text):
         with store.read() as session:
-            return sorted(line.name for line in board.page(session, show="all", search=text).lines)
+            return sorted(line.name for line in board.page(session, RULES, show="all", search=text).lines)
 
     return search
 

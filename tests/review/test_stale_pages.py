@@ -189,9 +189,10 @@ NAMES = {
     "digest": "the SHA-256 of the content", "digests": "the SHA-256 of the contents",
     "before": "a line of the audit, which is only ever added to; the line's hash is its identity",
     "page": "a page of a list", "show": SAYS_WHAT, "q": SAYS_WHAT, "sort": SAYS_WHAT, "label": SAYS_WHAT,
+    "kind": SAYS_WHAT, "first": "a place in the cells of an audit line, which never change",
 }  # fmt: skip
 #: Fields of bodies that name nothing.
-VALUES = {"kind", "wanted", "reason", "text", "csrf", "name", "password", "full_name", "role", "active", "old", "new",
+VALUES = {"wanted", "reason", "text", "csrf", "name", "password", "full_name", "role", "active", "old", "new",
           "again"}  # fmt: skip
 
 
