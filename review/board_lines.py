@@ -66,9 +66,7 @@ def lines(session: Session, rules: Rules, rows: list[BoardRow]) -> list[Line]:
     stored = {
         d.revision: d
         for d in session.exec(
-            select(DifferentialRow)
-            .where(col(DifferentialRow.revision).in_(revisions))
-            .order_by(*by_standing())
+            select(DifferentialRow).where(col(DifferentialRow.revision).in_(revisions)).order_by(*by_standing())
         )
     }
     signed = {
