@@ -1,5 +1,6 @@
 """What tests of every room share: clean settings, real databases, the shipped pictures and bundle."""
 
+import logging
 import os
 import pwd
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from smear import shipped
 from smear.settings import Settings
@@ -48,6 +50,17 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for name in list(os.environ):
         if name.startswith("WNET_") and name != "WNET_TEST_DATA":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command that a test calls sets logging up for a program; later tests would write to its closed stream."""
+    root = logging.getLogger()
+    handlers, level, configured, kept = root.handlers[:], root.level, structlog.is_configured(), structlog.get_config()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**kept) if configured else structlog.reset_defaults()
 
 
 @pytest.fixture
