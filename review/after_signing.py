@@ -10,10 +10,10 @@ from smear.tables import RevisionRow
 def signed_wbc(session: Session, revision: RevisionRow) -> float | None:
     """The WBC count (10^9 cells a litre) that a revision's numbers rest on: the signed one while it is signed."""
     if revision.state == "signed" and (signature := _latest_signature(session, revision)) is not None:
-        told = signature.result
+        facts = signature.result
     else:
-        told = revision.sidecar or {}
-    wbc: float | None = told.get("wbc_10e9_L")
+        facts = revision.sidecar or {}
+    wbc: float | None = facts.get("wbc_10e9_L")
     return wbc
 
 

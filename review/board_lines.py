@@ -128,9 +128,9 @@ def _differential(
     stands: Standing | None,
 ) -> dict[str, Any]:
     if signed is not None and revision.state == "signed":
-        told = {name: signed[name] for name in ("counts", "percent", "remark", "flags", "outside")}
+        numbers = {name: signed[name] for name in ("counts", "percent", "remark", "flags", "outside")}
         words = withheld_words(signed["counts"], signed["percent"], signed["versions"]["min_cells"])
-        return told | {"withheld": words}
+        return numbers | {"withheld": words}
     if stored is None:
         return {}
     if stands is None:

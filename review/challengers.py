@@ -105,8 +105,8 @@ def _served(session: Session) -> set[int]:
 def _sentence(session: Session, cards: Any, nightly_at: str) -> str:
     rows = runs.latest(session)
     lacking = nightly_packages.sentence(nightly_at, rows[0].created_at if rows else None, utc_now())
-    told = f"Night of {rows[0].night}: {_outcome(rows, cards)}" if rows else "No night has run yet."
-    return told if lacking is None else f"{told} {lacking}"
+    night = f"Night of {rows[0].night}: {_outcome(rows, cards)}" if rows else "No night has run yet."
+    return night if lacking is None else f"{night} {lacking}"
 
 
 def _outcome(rows: list[RunRow], cards: Any) -> str:
